@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# kscope: `make help` says what there is. Everything that is built goes to build/.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KERNEL ?= 6.12
+PREFIX ?= /usr/local
+
+# Kbuild puts objects beside the sources, so each kernel gets its own tree of links to them.
+release = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
+kmod = $(CURDIR)/build/kmod-$(release)
+# What of the kernel's tools is not in its headers package is not asked for.
+kbuild = $(MAKE) -C $(KDIR) M=$(kmod) W=1 CONFIG_DEBUG_INFO_BTF_MODULES= $(KBUILD_ARGS)
+
+.PHONY: all
+all: userspace
+	@if [ -n "$(release)" ]; then $(MAKE) --no-print-directory module; \
+	else echo "no headers of the running kernel in $(KDIR): not building the module"; \
+	echo "(make module KDIR=... builds it for another kernel, make demo runs it in a guest)"; fi
+
+.PHONY: userspace
+userspace:
+	$(MAKE) -C userspace O=$(CURDIR)/build/userspace
+
+.PHONY: module
+module:
+	@test -n "$(release)" || { echo "no kernel headers in $(KDIR)" >&2; exit 1; }
+	@mkdir -p $(kmod)
+	@find $(kmod) -type l -delete
+	@cp -as $(CURDIR)/Kbuild $(CURDIR)/kmod $(CURDIR)/uapi $(wildcard $(CURDIR)/tests/modules) $(kmod)
+ifdef LOG
+	@$(kbuild) modules >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
+else
+	$(kbuild) modules
+	@echo "to load it: insmod $(kmod)/kscope.ko"
+endif
+
+.PHONY: modules_install
+modules_install: module
+	$(kbuild) modules_install
+	depmod $(release)
+
+.PHONY: install uninstall
+install uninstall:
+	$(MAKE) -C userspace O=$(CURDIR)/build/userspace PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) $@
+
+.PHONY: check demo lint kunit
+check:
+	@tests/check.sh
+demo:
+	@tests/setup.sh demo
+	@tests/vm/demo.sh
+lint:
+	@tests/lint.sh
+kunit:
+	@tests/setup.sh check
+	@tests/kunit/run.sh
+
+.PHONY: vm vm-run vm-build
+vm-build:
+	@tests/setup.sh check
+	@tests/build.sh module $(KERNEL)
+	@tests/build.sh programs
+vm: vm-build
+	@tests/vm/run --kernel $(KERNEL) --shell
+vm-run: vm-build
+	@tests/vm/run --kernel $(KERNEL) $(if $(CMD),-- '$(CMD)',$(addprefix --only ,$(T)))
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+.PHONY: help
+help:
+	@echo 'make                 library and tool; the module, if the headers of the running kernel are there'
+	@echo 'make module KDIR=... the module for the kernel of that build tree'
+	@echo 'make install         library and tool [PREFIX=/usr/local] [DESTDIR=]'
+	@echo 'make modules_install the module into /lib/modules of the running kernel, or that of KDIR'
+	@echo 'make demo            shows it at work in a guest; installs the Debian packages that it needs'
+	@echo 'make check           all tests, on stock Linux 6.12 and 6.1 in guests; likewise'
+	@echo 'make kunit           only the tests inside the kernel'
+	@echo 'make lint            checkpatch, sparse, W=1, cppcheck, clang-format'
+	@echo 'make vm              a shell in a guest with the module loaded [KERNEL=6.12|6.1|/path/to/bzImage]'
+	@echo 'make vm-run T=TEST   one test in a guest (all, without T), or CMD="a command" [KERNEL=]'
+	@echo 'make clean           removes build/ (downloads stay in ~/.cache/kscope)'
+	@echo 'KSCOPE_NO_INSTALL=1  makes demo, check and lint stop where they would install packages'
+	@echo 'ACCEL=tcg|kvm SMP=2 MEM=1G  how guests run'

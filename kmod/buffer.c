@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The buffers of a scope: a table of handles, and leases.
+ *
+ * A buffer is in the table from the moment it is whole until it is dropped. Children
+ * that borrow it count in its leases, and it is dropped only when there are none; so a
+ * child needs no reference. While a buffer is being pinned its entry is reserved: no handle
+ * leads there, and the release of the scope passes it by. The pinner sees the release
+ * when it comes back to publish, and undoes its work.
+ */
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/nospec.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "internal.h"
+
+#define HANDLE_SLOT_BITS	12
+#define HANDLE_MAX_GENERATION	((1U << (31 - HANDLE_SLOT_BITS)) - 1)
+
+static_assert(1U << HANDLE_SLOT_BITS == KSCOPE_MAX_BUFFERS);
+
+/* What a reserved entry points to */
+static struct kscope_buf buf_reserved;
+
+static int table_reserve(struct kscope_scope *scope, struct kscope_buf *buf)
+{
+	struct kscope_buf_slot *slot;
+	int ret;
+	u32 i;
+
+	lockdep_assert_held(&scope->lock);
+	ret = kscope_tally_open(&scope->tally);
+	if (ret)
+		return ret;
+	for (i = 0; i < scope->max_buffers; i++) {
+		slot = &scope->bufs[i];
+		if (slot->buf || slot->generation == HANDLE_MAX_GENERATION)
+			continue;
+		slot->buf = &buf_reserved;
+		buf->handle = ++slot->generation << HANDLE_SLOT_BITS | i;
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+static struct kscope_buf_slot *table_slot(const struct kscope_scope *scope, u32 handle)
+{
+	u32 i = handle & (KSCOPE_MAX_BUFFERS - 1);
+
+	if (i >= scope->max_buffers)
+		return NULL;
+	return &scope->bufs[array_index_nospec(i, scope->max_buffers)];
+}
+
+/**
+ * kscope_buf_lookup() - find a buffer
+ * @scope: that owns it
+ * @handle: from the caller
+ *
+ * Context: under the scope's lock.
+ * Return: the buffer or NULL.
+ */
+struct kscope_buf *kscope_buf_lookup(const struct kscope_scope *scope, u32 handle)
+{
+	struct kscope_buf_slot *slot = table_slot(scope, handle);
+
+	lockdep_assert_held(&scope->lock);
+	if (!slot || !slot->buf || slot->buf->handle != handle)
+		return NULL;
+	return slot->buf == &buf_reserved ? NULL : slot->buf;
+}
+
+static struct kscope_buf *buf_alloc(u64 addr, u64 len, unsigned int access)
+{
+	struct kscope_buf *buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
+
+	if (!buf)
+		return NULL;
+	buf->access = access;
+	buf->first = offset_in_page(addr);
+	buf->len = len;
+	buf->nr_pages = ((addr + len - 1) >> PAGE_SHIFT) - (addr >> PAGE_SHIFT) + 1;
+	return buf;
+}
+
+static int buf_reserve(struct kscope_scope *scope, struct kscope_buf *buf)
+{
+	int ret;
+
+	spin_lock(&scope->lock);
+	ret = table_reserve(scope, buf);
+	spin_unlock(&scope->lock);
+	return ret;
+}
+
+/* The handle is read here: once published the buffer is anybody's to drop. */
+static int buf_publish(struct kscope_scope *scope, struct kscope_buf *buf)
+{
+	struct kscope_buf_slot *slot = table_slot(scope, buf->handle);
+	int ret = buf->handle;
+
+	spin_lock(&scope->lock);
+	if (scope->tally.state == KSCOPE_SCOPE_RELEASED) {
+		slot->buf = NULL;
+		ret = -ESHUTDOWN;
+	} else {
+		slot->buf = buf;
+		scope->nr_buffers++;
+		scope->pinned_pages += buf->account ? buf->nr_pages : 0;
+	}
+	spin_unlock(&scope->lock);
+	return ret;
+}
+
+static void buf_unreserve(struct kscope_scope *scope, struct kscope_buf *buf)
+{
+	spin_lock(&scope->lock);
+	table_slot(scope, buf->handle)->buf = NULL;
+	spin_unlock(&scope->lock);
+}
+
+static void buf_free(struct kscope_buf *buf)
+{
+	WARN_ON_ONCE(buf->leases);
+	if (buf->account)
+		kscope_unpin(buf);
+	kvfree(buf->pages);
+	kfree(buf);
+}
+
+static int buf_add(struct kscope_scope *scope, struct kscope_buf *buf, u64 addr,
+		   int (*get_pages)(struct kscope_buf *buf, u64 addr))
+{
+	int ret = buf_reserve(scope, buf);
+
+	if (ret)
+		goto free;
+	ret = get_pages(buf, addr);
+	if (ret) {
+		buf_unreserve(scope, buf);
+		goto free;
+	}
+	ret = buf_publish(scope, buf);
+	if (ret > 0)
+		return ret;
+free:
+	buf_free(buf);
+	return ret;
+}
+
+/**
+ * kscope_buf_pin() - pin memory of the calling process and give it to the scope
+ * @scope: to own it
+ * @addr: start
+ * @len: bytes, at least 1; does not wrap, and is not larger than KSCOPE_MAX_BUF_BYTES
+ * @access: KSCOPE_ACCESS_* that children shall have
+ *
+ * Context: process context; sleeps, faults pages in, takes the mmap_lock. Killable.
+ * Return: the handle, which is positive, or a negative errno as in the ABI's table.
+ */
+int kscope_buf_pin(struct kscope_scope *scope, u64 addr, u64 len, unsigned int access)
+{
+	struct kscope_buf *buf = buf_alloc(addr, len, access);
+
+	if (!buf)
+		return -ENOMEM;
+	return buf_add(scope, buf, addr, kscope_pin);
+}
+
+static int kernel_pages(struct kscope_buf *buf, u64 addr)
+{
+	void *page = (void *)(unsigned long)(addr - buf->first);
+	unsigned long i;
+
+	buf->pages = kvmalloc_array(buf->nr_pages, sizeof(*buf->pages), GFP_KERNEL_ACCOUNT);
+	if (!buf->pages)
+		return -ENOMEM;
+	for (i = 0; i < buf->nr_pages; i++, page += PAGE_SIZE)
+		buf->pages[i] = is_vmalloc_addr(page) ? vmalloc_to_page(page) : virt_to_page(page);
+	return 0;
+}
+
+/**
+ * kscope_buf_add() - give kernel memory to a scope
+ * @scope: to own it
+ * @addr: of kmalloc(), vmalloc() or the page allocator; the caller keeps it alive until
+ *	kscope_buf_remove(), kscope_scope_release() or kscope_scope_destroy() has succeeded
+ * @len: bytes, at least 1
+ * @access: KSCOPE_ACCESS_* that children shall have
+ *
+ * Context: process context; may sleep.
+ * Return: the handle, which is positive; -EINVAL, -ENOMEM, -ENOSPC, -ECANCELED or -ESHUTDOWN.
+ */
+int kscope_buf_add(struct kscope_scope *scope, void *addr, size_t len, unsigned int access)
+{
+	struct kscope_buf *buf;
+
+	if (!len || len > KSCOPE_MAX_BUF_BYTES)
+		return -EINVAL;
+	buf = buf_alloc((unsigned long)addr, len, access);
+	if (!buf)
+		return -ENOMEM;
+	return buf_add(scope, buf, (unsigned long)addr, kernel_pages);
+}
+EXPORT_SYMBOL_GPL(kscope_buf_add);
+
+static void table_remove(struct kscope_scope *scope, struct kscope_buf *buf)
+{
+	lockdep_assert_held(&scope->lock);
+	table_slot(scope, buf->handle)->buf = NULL;
+	scope->nr_buffers--;
+	scope->pinned_pages -= buf->account ? buf->nr_pages : 0;
+}
+
+/**
+ * kscope_buf_drop() - take a buffer out of its scope, unless it is borrowed
+ * @scope: that owns it
+ * @handle: of the buffer
+ * @blockers: filled in with children that borrow it, if that is the error
+ * @nr_blockers: in: room there. out: how many
+ *
+ * Context: process context; may sleep.
+ * Return: 0 and the memory is the caller's again; -ENOENT; -EBUSY.
+ */
+int kscope_buf_drop(struct kscope_scope *scope, u32 handle, struct kscope_blocker *blockers,
+		    u32 *nr_blockers)
+{
+	struct kscope_buf *buf;
+	int ret = 0;
+
+	spin_lock(&scope->lock);
+	buf = kscope_buf_lookup(scope, handle);
+	if (!buf) {
+		ret = -ENOENT;
+	} else if (buf->leases) {
+		ret = -EBUSY;
+		*nr_blockers = kscope_scope_blockers(scope, buf, blockers, *nr_blockers);
+	} else {
+		table_remove(scope, buf);
+	}
+	spin_unlock(&scope->lock);
+	if (!ret)
+		buf_free(buf);
+	return ret;
+}
+
+/**
+ * kscope_buf_remove() - take kernel memory back from a scope
+ * @scope: that owns it
+ * @handle: of the buffer
+ *
+ * Context: process context; may sleep.
+ * Return: 0 and no child touches the memory again; -ENOENT; -EBUSY while it is borrowed.
+ */
+int kscope_buf_remove(struct kscope_scope *scope, u32 handle)
+{
+	u32 nr_blockers = 0;
+
+	return kscope_buf_drop(scope, handle, NULL, &nr_blockers);
+}
+EXPORT_SYMBOL_GPL(kscope_buf_remove);
+
+static struct kscope_buf *table_take(struct kscope_scope *scope, u32 i)
+{
+	struct kscope_buf *buf;
+
+	spin_lock(&scope->lock);
+	buf = scope->bufs[i].buf;
+	if (buf == &buf_reserved)
+		buf = NULL;
+	if (buf)
+		table_remove(scope, buf);
+	spin_unlock(&scope->lock);
+	return buf;
+}
+
+/**
+ * kscope_buf_drop_all() - take all buffers out of a scope
+ * @scope: released, or with nobody left to use it; nothing is outstanding
+ *
+ * Context: process context; may sleep. Allocates nothing and does not fail.
+ */
+void kscope_buf_drop_all(struct kscope_scope *scope)
+{
+	struct kscope_buf *buf;
+	u32 i;
+
+	for (i = 0; i < scope->max_buffers; i++) {
+		buf = table_take(scope, i);
+		if (buf)
+			buf_free(buf);
+	}
+}
+
+/**
+ * kscope_buf_page() - the page at a place of a buffer
+ * @buf: that the child borrows
+ * @pos: bytes from the start of the buffer; below its len
+ * @off: out: where in the page that is
+ *
+ * Return: the page.
+ */
+struct page *kscope_buf_page(const struct kscope_buf *buf, u64 pos, u32 *off)
+{
+	pos += buf->first;
+	*off = offset_in_page(pos);
+	return buf->pages[pos >> PAGE_SHIFT];
+}
+
+/**
+ * kscope_child_map() - map a piece of a range that a child borrows
+ * @child: that runs
+ * @range: 0 or 1
+ * @pos: bytes from the start of the range
+ * @len: in: bytes wanted, at least 1, inside the range. out: bytes that are mapped, which
+ *	do not pass the end of a page
+ *
+ * Context: process context; the mapping is local to the thread, mappings are undone in
+ * reverse order.
+ * Return: the address, for kscope_child_unmap().
+ */
+void *kscope_child_map(struct kscope_child *child, unsigned int range, u64 pos, size_t *len)
+{
+	u64 start = range ? child->desc.off2 : child->desc.off;
+	struct page *page;
+	u32 off;
+
+	page = kscope_buf_page(child->buf[range], start + pos, &off);
+	*len = min_t(size_t, *len, PAGE_SIZE - off);
+	return kmap_local_page(page) + off;
+}
+EXPORT_SYMBOL_GPL(kscope_child_map);
+
+/**
+ * kscope_child_unmap() - undo kscope_child_map()
+ * @addr: as returned from there
+ *
+ * Context: the thread that mapped it.
+ */
+void kscope_child_unmap(void *addr)
+{
+	kunmap_local(addr);
+}
+EXPORT_SYMBOL_GPL(kscope_child_unmap);

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Cancelling. Each outstanding child is on one list of its scope, and its phase says
+ * what a cancel means, so no queue has to be searched and nothing can hide between two
+ * of them. A queued child ends at once; a running one is told, and its return is the
+ * acknowledgement. Neither needs memory, a free slot, or the child's help.
+ */
+#include <linux/sched.h>
+#include <linux/wait_bit.h>
+
+#include "internal.h"
+
+#define CANCEL_BURST 64
+
+static void child_cancel(struct kscope_child *child, u8 cause,
+			 struct kscope_cancel_counts *counts)
+{
+	switch (kscope_life_cancel(&child->life, cause)) {
+	case KSCOPE_VERDICT_ENDS:
+		kscope_child_end(child, -ECANCELED);
+		counts->never_started++;
+		break;
+	case KSCOPE_VERDICT_TOLD:
+		/* The cause before the look for sleepers; pairs with prepare_to_wait(). */
+		smp_mb();
+		wake_up_var(child);
+		if (child->op->cancel)
+			child->op->cancel(child);
+		counts->told++;
+		break;
+	case KSCOPE_VERDICT_ALREADY:
+		counts->already++;
+		break;
+	case KSCOPE_VERDICT_GONE:
+		break;
+	}
+}
+
+static int cancel_one(struct kscope_scope *scope, u64 handle, struct kscope_cancel_counts *counts)
+{
+	struct kscope_child *child;
+
+	spin_lock(&scope->lock);
+	child = kscope_child_lookup(scope, handle);
+	if (child)
+		child_cancel(child, KSCOPE_CAUSE_CALLER, counts);
+	spin_unlock(&scope->lock);
+	if (!child)
+		return -ENOENT;
+	return counts->already ? -EALREADY : 0;
+}
+
+static int cancel_by_user_data(struct kscope_scope *scope, u64 user_data,
+			       struct kscope_cancel_counts *counts)
+{
+	struct kscope_child *child;
+	u32 slot;
+
+	spin_lock(&scope->lock);
+	for (slot = 0; slot < scope->nr_touched; slot++) {
+		child = &scope->slots[slot];
+		if (child->desc.user_data == user_data)
+			child_cancel(child, KSCOPE_CAUSE_CALLER, counts);
+		if (slot % CANCEL_BURST == CANCEL_BURST - 1)
+			cond_resched_lock(&scope->lock);
+	}
+	spin_unlock(&scope->lock);
+	return counts->never_started || counts->told || counts->already ? 0 : -ENOENT;
+}
+
+static void cancel_doomed(struct kscope_scope *scope, struct list_head *doomed, u8 cause,
+			  struct kscope_cancel_counts *counts)
+{
+	struct kscope_child *child;
+	u32 nr = 0;
+
+	lockdep_assert_held(&scope->lock);
+	while ((child = list_first_entry_or_null(doomed, struct kscope_child, node))) {
+		child_cancel(child, cause, counts);
+		if (!(++nr % CANCEL_BURST))
+			cond_resched_lock(&scope->lock);
+	}
+}
+
+/**
+ * kscope_scope_cancel() - close a scope to new children, and cancel those that it has
+ * @scope: whose
+ * @cause: KSCOPE_CAUSE_*
+ * @counts: added to
+ *
+ * On return no child that was queued will run, and each running one has been told. The lock
+ * is let go now and then; meanwhile the queued ones are on a list of this function's own,
+ * where no lane finds them, but a concurrent cancel of one of them by its handle does.
+ *
+ * Context: process context.
+ */
+void kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
+			 struct kscope_cancel_counts *counts)
+{
+	struct kscope_child *child;
+	LIST_HEAD(doomed);
+
+	spin_lock(&scope->lock);
+	kscope_tally_cancel(&scope->tally);
+	list_for_each_entry(child, &scope->running, node)
+		child_cancel(child, cause, counts);
+	list_splice_init(&scope->quick.ready, &doomed);
+	list_splice_tail_init(&scope->slow.ready, &doomed);
+	cancel_doomed(scope, &doomed, cause, counts);
+	spin_unlock(&scope->lock);
+	kscope_scope_notify(scope);
+}
+
+static int cancel_all(struct kscope_scope *scope, struct kscope_cancel_counts *counts)
+{
+	int ret;
+
+	spin_lock(&scope->lock);
+	ret = kscope_tally_cancel(&scope->tally);
+	spin_unlock(&scope->lock);
+	if (!ret)
+		kscope_scope_cancel(scope, KSCOPE_CAUSE_CALLER, counts);
+	return ret;
+}
+
+/**
+ * kscope_child_cancel() - ask children to end early
+ * @scope: whose children
+ * @what: KSCOPE_CANCEL_CHILD, _USER_DATA or _SCOPE
+ * @target: handle, user_data, or 0
+ * @counts: set to what it met
+ *
+ * Context: process context; does not wait for acknowledgements.
+ * Return: 0, -EINVAL, -ENOENT, -EALREADY (CHILD) or -ESHUTDOWN (SCOPE).
+ */
+int kscope_child_cancel(struct kscope_scope *scope, u32 what, u64 target,
+			struct kscope_cancel_counts *counts)
+{
+	int ret;
+
+	*counts = (struct kscope_cancel_counts){};
+	switch (what) {
+	case KSCOPE_CANCEL_CHILD:
+		ret = cancel_one(scope, target, counts);
+		break;
+	case KSCOPE_CANCEL_USER_DATA:
+		ret = cancel_by_user_data(scope, target, counts);
+		break;
+	case KSCOPE_CANCEL_SCOPE:
+		return target ? -EINVAL : cancel_all(scope, counts);
+	default:
+		return -EINVAL;
+	}
+	kscope_scope_notify(scope);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(kscope_child_cancel);

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The hashes of a scope: algorithms of the crypto API, each with room for one running
+ * digest. They are opened by name, outside the hot path, and live until the scope is
+ * released, so a handle needs no generation and a child no reference.
+ *
+ * The running digest belongs to whichever child of the hash runs; an ordered scope, the
+ * only kind that allows one, runs one child at a time.
+ */
+#include <linux/nospec.h>
+#include <linux/slab.h>
+
+#include <crypto/hash.h>
+
+#include "internal.h"
+
+static void hash_free(struct kscope_hash *hash)
+{
+	kfree_sensitive(hash->running);
+	crypto_free_shash(hash->tfm);
+	kfree(hash);
+}
+
+static struct crypto_shash *tfm_alloc(const char *name)
+{
+	struct crypto_shash *tfm = crypto_alloc_shash(name, 0, 0);
+
+	if (IS_ERR(tfm))
+		return PTR_ERR(tfm) == -EINVAL ? ERR_PTR(-ENOENT) : tfm;
+	if (crypto_shash_get_flags(tfm) & CRYPTO_TFM_NEED_KEY) {
+		crypto_free_shash(tfm);
+		return ERR_PTR(-EOPNOTSUPP);
+	}
+	return tfm;
+}
+
+static struct kscope_hash *hash_alloc(const char *name)
+{
+	struct kscope_hash *hash = kzalloc(sizeof(*hash), GFP_KERNEL_ACCOUNT);
+	struct crypto_shash *tfm;
+
+	if (!hash)
+		return ERR_PTR(-ENOMEM);
+	tfm = tfm_alloc(name);
+	if (IS_ERR(tfm)) {
+		kfree(hash);
+		return ERR_CAST(tfm);
+	}
+	hash->tfm = tfm;
+	hash->running = kzalloc(sizeof(*hash->running) + crypto_shash_descsize(tfm),
+				GFP_KERNEL_ACCOUNT);
+	if (!hash->running) {
+		hash_free(hash);
+		return ERR_PTR(-ENOMEM);
+	}
+	hash->running->tfm = tfm;
+	return hash;
+}
+
+static int hash_publish(struct kscope_scope *scope, struct kscope_hash *hash)
+{
+	int ret;
+
+	spin_lock(&scope->lock);
+	ret = kscope_tally_open(&scope->tally);
+	if (!ret && scope->nr_hashes == KSCOPE_MAX_HASHES)
+		ret = -ENOSPC;
+	if (!ret) {
+		scope->hashes[scope->nr_hashes] = hash;
+		ret = ++scope->nr_hashes;
+	}
+	spin_unlock(&scope->lock);
+	return ret;
+}
+
+/**
+ * kscope_hash_open() - prepare a hash algorithm
+ * @scope: to own it
+ * @name: as the crypto API knows it
+ * @report: called before the hash can be seen, to tell the caller its sizes; an error of
+ *	it is returned, and there is no hash
+ * @arg: for @report
+ *
+ * Context: process context; sleeps, may load a module.
+ * Return: the handle, which is positive; -ENOENT, -EOPNOTSUPP, -ENOMEM, -ENOSPC, -ECANCELED,
+ * -ESHUTDOWN.
+ */
+int kscope_hash_open(struct kscope_scope *scope, const char *name,
+		     int (*report)(struct crypto_shash *tfm, void *arg), void *arg)
+{
+	struct kscope_hash *hash = hash_alloc(name);
+	int ret;
+
+	if (IS_ERR(hash))
+		return PTR_ERR(hash);
+	ret = report(hash->tfm, arg);
+	if (!ret)
+		ret = hash_publish(scope, hash);
+	if (ret < 0)
+		hash_free(hash);
+	return ret;
+}
+
+/**
+ * kscope_hash_lookup() - find a hash
+ * @scope: that owns it
+ * @handle: from the caller
+ *
+ * Context: under the scope's lock.
+ * Return: the hash or NULL.
+ */
+struct kscope_hash *kscope_hash_lookup(const struct kscope_scope *scope, u32 handle)
+{
+	lockdep_assert_held(&scope->lock);
+	if (handle - 1 >= scope->nr_hashes)
+		return NULL;
+	return scope->hashes[array_index_nospec(handle - 1, scope->nr_hashes)];
+}
+
+/**
+ * kscope_hash_drop_all() - free the hashes of a scope
+ * @scope: released, or with nobody left to use it; nothing is outstanding
+ *
+ * Context: process context; may sleep.
+ */
+void kscope_hash_drop_all(struct kscope_scope *scope)
+{
+	struct kscope_hash *hash;
+
+	for (;;) {
+		spin_lock(&scope->lock);
+		hash = scope->nr_hashes ? scope->hashes[--scope->nr_hashes] : NULL;
+		spin_unlock(&scope->lock);
+		if (!hash)
+			return;
+		hash_free(hash);
+	}
+}

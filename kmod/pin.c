@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pinning user memory: charge, pin, check, and the way back.
+ *
+ * pin_user_pages() does not look at RLIMIT_MEMLOCK, so the pages are charged first, to the
+ * user for the limit and to the mm for what /proc shows, and given back exactly.
+ *
+ * What may be pinned is decided by the pages that the pin got, not by the mappings that
+ * were there a moment ago: anonymous memory, shmem and hugetlb. The page cache of other
+ * file systems must not be pinned for long, and pages that drivers map are not ours to
+ * know. All of these tests are stable for a page that is pinned.
+ *
+ * A buffer that children may write is pinned for writing, and only that one: there is no
+ * other place where KSCOPE_ACCESS_WRITE comes from. A read pin would be granted for memory
+ * that the caller must not change. Buffers for reading are still pinned for writing
+ * where the mapping allows it, so that the pin and the owner go on to share one page when the
+ * owner writes.
+ */
+#include <linux/capability.h>
+#include <linux/magic.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/user.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "compat.h"
+#include "internal.h"
+
+#define PIN_BURST 512UL
+
+static bool account_charge(struct user_struct *user, unsigned long nr_pages)
+{
+	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	long held = atomic_long_read(&user->locked_vm);
+	unsigned long total;
+
+	do {
+		total = held + nr_pages;
+		if (total > limit && !capable(CAP_IPC_LOCK))
+			return false;
+	} while (!atomic_long_try_cmpxchg(&user->locked_vm, &held, total));
+	return true;
+}
+
+static int buf_charge(struct kscope_buf *buf)
+{
+	struct user_struct *user = get_uid(current_user());
+
+	if (!account_charge(user, buf->nr_pages)) {
+		free_uid(user);
+		return -ENOMEM;
+	}
+	buf->account = user;
+	buf->mm = current->mm;
+	mmgrab(buf->mm);
+	atomic64_add(buf->nr_pages, &buf->mm->pinned_vm);
+	return 0;
+}
+
+static void buf_uncharge(struct kscope_buf *buf)
+{
+	atomic64_sub(buf->nr_pages, &buf->mm->pinned_vm);
+	mmdrop(buf->mm);
+	atomic_long_sub(buf->nr_pages, &buf->account->locked_vm);
+	free_uid(buf->account);
+	buf->account = NULL;
+}
+
+static void pages_unpin(const struct kscope_buf *buf, unsigned long nr_pages)
+{
+	bool dirty = buf->access & KSCOPE_ACCESS_WRITE;
+	unsigned long i, nr;
+
+	for (i = 0; i < nr_pages; i += nr) {
+		nr = min(nr_pages - i, PIN_BURST);
+		unpin_user_pages_dirty_lock(buf->pages + i, nr, dirty);
+		cond_resched();
+	}
+}
+
+static bool pages_are_allowed(struct page **pages, unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++) {
+		struct folio *folio = page_folio(pages[i]);
+
+		if (!folio_test_anon(folio) && !folio_test_swapbacked(folio) &&
+		    !folio_test_hugetlb(folio))
+			return false;
+	}
+	return true;
+}
+
+static bool vma_is_file_cache(const struct vm_area_struct *vma)
+{
+	unsigned long magic;
+
+	if (!vma->vm_file || !(vma->vm_flags & VM_SHARED))
+		return false;
+	magic = file_inode(vma->vm_file)->i_sb->s_magic;
+	return magic != TMPFS_MAGIC && magic != HUGETLBFS_MAGIC;
+}
+
+/* Kernels differ in how they refuse a shared file mapping; callers shall not see that. */
+static int fault_errno(unsigned long addr)
+{
+	struct vm_area_struct *vma;
+	int ret = -EFAULT;
+
+	if (mmap_read_lock_killable(current->mm))
+		return -EINTR;
+	vma = vma_lookup(current->mm, addr);
+	if (vma && vma_is_file_cache(vma))
+		ret = -EOPNOTSUPP;
+	mmap_read_unlock(current->mm);
+	return ret;
+}
+
+/* How to pin for reading at @addr, and up to where, at most @end, that holds */
+static int read_pin_flags(unsigned long addr, unsigned long *end)
+{
+	struct vm_area_struct *vma;
+	int flags = -EFAULT;
+
+	if (mmap_read_lock_killable(current->mm))
+		return -EINTR;
+	vma = vma_lookup(current->mm, addr);
+	if (vma && vma->vm_flags & (VM_READ | VM_WRITE)) {
+		*end = min(*end, vma->vm_end);
+		if (vma->vm_flags & VM_WRITE)
+			flags = FOLL_WRITE;
+		else
+			flags = vma->vm_flags & VM_SHARED ? 0 : KSCOPE_FOLL_READ_PRIVATE;
+	}
+	mmap_read_unlock(current->mm);
+	return flags;
+}
+
+static int pin_burst(struct kscope_buf *buf, unsigned long addr, unsigned long done)
+{
+	unsigned long end = addr + (min(buf->nr_pages - done, PIN_BURST) << PAGE_SHIFT);
+	int flags = FOLL_WRITE;
+	int ret;
+
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	if (!(buf->access & KSCOPE_ACCESS_WRITE)) {
+		flags = read_pin_flags(addr, &end);
+		if (flags < 0)
+			return flags == -EFAULT ? fault_errno(addr) : flags;
+	}
+	ret = pin_user_pages_fast(addr, (end - addr) >> PAGE_SHIFT, flags | FOLL_LONGTERM,
+				  buf->pages + done);
+	if (ret <= 0)
+		return ret == -ENOMEM || ret == -EINTR ? ret : fault_errno(addr);
+	if (pages_are_allowed(buf->pages + done, ret))
+		return ret;
+	unpin_user_pages(buf->pages + done, ret);
+	return -EOPNOTSUPP;
+}
+
+static int pages_pin(struct kscope_buf *buf, unsigned long addr)
+{
+	unsigned long done = 0;
+	int ret;
+
+	while (done < buf->nr_pages) {
+		ret = pin_burst(buf, addr + (done << PAGE_SHIFT), done);
+		if (ret < 0) {
+			pages_unpin(buf, done);
+			return ret;
+		}
+		done += ret;
+		cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * kscope_pin() - charge and pin the pages of a buffer
+ * @buf: with access, first, len and nr_pages set
+ * @addr: of its first byte, in the calling process
+ *
+ * Context: process context; sleeps, faults pages in, takes the mmap_lock. Killable.
+ * Return: 0; -ENOMEM, also for RLIMIT_MEMLOCK; -EFAULT; -EOPNOTSUPP; -EINTR. After an error
+ * nothing is pinned or charged.
+ */
+int kscope_pin(struct kscope_buf *buf, u64 addr)
+{
+	int ret;
+
+	if (addr + buf->len > ULONG_MAX || !access_ok(u64_to_user_ptr(addr), buf->len))
+		return -EFAULT;
+	ret = buf_charge(buf);
+	if (ret)
+		return ret;
+	ret = -ENOMEM;
+	buf->pages = kvmalloc_array(buf->nr_pages, sizeof(*buf->pages), GFP_KERNEL_ACCOUNT);
+	if (buf->pages)
+		ret = pages_pin(buf, addr - buf->first);
+	if (ret)
+		buf_uncharge(buf);
+	return ret;
+}
+
+/**
+ * kscope_unpin() - undo kscope_pin()
+ * @buf: that no child borrows
+ *
+ * Context: process context, not necessarily of the owner; may sleep. Allocates nothing.
+ */
+void kscope_unpin(struct kscope_buf *buf)
+{
+	pages_unpin(buf, buf->nr_pages);
+	buf_uncharge(buf);
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The completion ring.
+ *
+ * The memory can outlive the scope: a mapping holds the ring's own file, not the
+ * scope's. A mapping of the scope's file would keep that file open, and the close() that
+ * has to end the scope would come only with the last munmap().
+ *
+ * The kernel is the only writer of tail and records, under the scope's lock, and
+ * believes only its own copy of the tail. The head belongs to the program, which may
+ * write anything there: it decides how many records count as unread, and nothing else.
+ *
+ * Barriers: the store-release of tail in kscope_ring_post() pairs with the program's
+ * load-acquire. The load-acquire of head in kscope_ring_unread() pairs with the program's
+ * store-release: a record is not overwritten before it was read.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "compat.h"
+#include "internal.h"
+
+static void ring_free(struct kscope_ringbuf *ring)
+{
+	vfree(ring->head);
+	vfree(ring->ring);
+	kfree(ring);
+}
+
+static int ring_fop_release(struct inode *inode, struct file *file)
+{
+	ring_free(file->private_data);
+	return 0;
+}
+
+static const struct file_operations ring_fops = {
+	.owner = THIS_MODULE,
+	.release = ring_fop_release,
+};
+
+static struct kscope_ringbuf *ring_alloc(u32 entries)
+{
+	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO;
+	struct kscope_ringbuf *ring = kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
+
+	if (!ring)
+		return NULL;
+	ring->bytes = PAGE_ALIGN(struct_size(ring->ring, records, entries));
+	ring->ring = __vmalloc(ring->bytes, gfp);
+	ring->head = __vmalloc(PAGE_SIZE, gfp);
+	if (!ring->ring || !ring->head) {
+		ring_free(ring);
+		return NULL;
+	}
+	ring->ring->entries = entries;
+	return ring;
+}
+
+/**
+ * kscope_ring_create() - make an empty ring
+ * @entries: records, a power of two
+ * @mappable: shall programs be able to map it
+ *
+ * Context: process context; may sleep.
+ * Return: the ring for kscope_ring_put(), or ERR_PTR().
+ */
+struct kscope_ringbuf *kscope_ring_create(u32 entries, bool mappable)
+{
+	struct kscope_ringbuf *ring = ring_alloc(entries);
+	struct file *file;
+
+	if (!ring)
+		return ERR_PTR(-ENOMEM);
+	if (!mappable)
+		return ring;
+	file = anon_inode_getfile("[kscope-ring]", &ring_fops, ring, O_RDWR);
+	if (IS_ERR(file)) {
+		ring_free(ring);
+		return ERR_CAST(file);
+	}
+	ring->file = file;
+	return ring;
+}
+
+/**
+ * kscope_ring_put() - the scope needs its ring no more
+ * @ring: goes when its last mapping does
+ *
+ * Context: process context; may sleep.
+ */
+void kscope_ring_put(struct kscope_ringbuf *ring)
+{
+	if (ring->file)
+		fput(ring->file);
+	else
+		ring_free(ring);
+}
+
+/**
+ * kscope_ring_unread() - completions that the program has not consumed
+ * @ring: whose head is the program's, and may be nonsense
+ *
+ * Context: under the scope's lock, or with a result that is only a hint.
+ * Return: 0 to the number of entries. A head that cannot be counts as a full ring.
+ */
+u32 kscope_ring_unread(const struct kscope_ringbuf *ring)
+{
+	u32 unread = READ_ONCE(ring->tail) - smp_load_acquire(&ring->head->head);
+
+	return min(unread, ring->ring->entries);
+}
+
+/**
+ * kscope_ring_post() - post the completion of a child
+ * @ring: has a record set aside for it
+ * @child: that has ended
+ * @end: how
+ *
+ * Context: under the scope's lock.
+ */
+void kscope_ring_post(struct kscope_ringbuf *ring, const struct kscope_child *child,
+		      const struct kscope_end *end)
+{
+	u32 index = ring->tail & (ring->ring->entries - 1);
+	struct kscope_completion *record = &ring->ring->records[index];
+
+	lockdep_assert_held(&child->scope->lock);
+	record->user_data = child->desc.user_data;
+	record->child = child->handle;
+	record->status = end->status;
+	record->outcome = end->outcome;
+	record->cause = end->cause;
+	record->done = child->done;
+	record->value = child->value;
+	WRITE_ONCE(ring->tail, ring->tail + 1);
+	smp_store_release(&ring->ring->tail, ring->tail);
+}
+
+/**
+ * kscope_ring_take() - consume completions as a program would
+ * @ring: that no program has mapped
+ * @records: where to
+ * @max: room there
+ *
+ * Context: any; one consumer at a time.
+ * Return: how many were taken.
+ */
+u32 kscope_ring_take(struct kscope_ringbuf *ring, struct kscope_completion *records, u32 max)
+{
+	u32 tail = smp_load_acquire(&ring->ring->tail);
+	u32 head = ring->head->head;
+	u32 nr = min(tail - head, max);
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		records[i] = ring->ring->records[(head + i) & (ring->ring->entries - 1)];
+	smp_store_release(&ring->head->head, head + nr);
+	return nr;
+}
+
+static int ring_insert(struct vm_area_struct *vma, void *memory, size_t bytes)
+{
+	unsigned long len = vma->vm_end - vma->vm_start;
+	unsigned long pos;
+	int ret = 0;
+
+	if (len > bytes)
+		return -EINVAL;
+	for (pos = 0; pos < len && !ret; pos += PAGE_SIZE)
+		ret = vm_insert_page(vma, vma->vm_start + pos, vmalloc_to_page(memory + pos));
+	return ret;
+}
+
+/**
+ * kscope_ring_mmap() - map records or head into a program
+ * @ring: of the scope whose file is mapped
+ * @vma: says which by its offset
+ *
+ * Context: under the mmap_lock, for writing.
+ * Return: 0; -EINVAL for an offset, length or kind of mapping that is not offered; -EACCES
+ * for records that shall be writable; -ENOMEM.
+ */
+int kscope_ring_mmap(struct kscope_ringbuf *ring, struct vm_area_struct *vma)
+{
+	bool records = vma->vm_pgoff == KSCOPE_MMAP_RING >> PAGE_SHIFT;
+
+	if (!records && vma->vm_pgoff != KSCOPE_MMAP_HEAD >> PAGE_SHIFT)
+		return -EINVAL;
+	if (!(vma->vm_flags & VM_SHARED) || (vma->vm_flags & VM_EXEC))
+		return -EINVAL;
+	if (records && (vma->vm_flags & VM_WRITE))
+		return -EACCES;
+
+	kscope_vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP,
+			    VM_MAYEXEC | (records ? VM_MAYWRITE : 0));
+	vma_set_file(vma, ring->file);
+	if (records)
+		return ring_insert(vma, ring->ring, ring->bytes);
+	return ring_insert(vma, ring->head, PAGE_SIZE);
+}

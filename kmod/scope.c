@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The life of a scope, and above all its end.
+ *
+ *   OPEN --cancel--> CANCELLED        no more children; those that are there are told
+ *     |                 |
+ *     +----release------+--> RELEASED refused while anything is outstanding
+ *
+ * Whatever the state, the struct lives until the last reference to its file is gone. Then
+ * the scope is cancelled, and nothing of it is freed before its last child has ended:
+ *
+ *   - In a living process the closing task waits for that, so that close() returns when
+ *     the memory is the caller's again. The wait can be killed.
+ *   - A dying process, or a kernel thread that happened to drop the last reference, does
+ *     not wait: it sets scope->closing, and whoever ends the last child queues the
+ *     scope's reaper work. No thread waits meanwhile, and the pages stay pinned.
+ *
+ * Children never need the closing task to make progress, so the wait cannot deadlock.
+ *
+ * The last step is the same for all: wait until the lanes have returned, unpin, free. After
+ * the lanes have returned nobody else has a pointer to the scope: children are gone, ioctls
+ * and polls hold the file, mappings hold the ring's own file.
+ *
+ * Each scope holds the module, so that it cannot be unloaded while the reaper still has work.
+ * The reaper drops that reference as its last act; kscope_reaper_stop() waits until the
+ * code after that has run.
+ */
+#include <linux/hrtimer.h>
+#include <linux/ktime.h>
+#include <linux/log2.h>
+#include <linux/poll.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+#define BLOCKERS_SCAN 1024
+
+static struct workqueue_struct *reaper_wq;
+
+static void scope_free(struct kscope_scope *scope)
+{
+	WARN_ON_ONCE(kscope_tally_outstanding(&scope->tally));
+	kscope_lanes_destroy(scope);
+	kscope_buf_drop_all(scope);
+	kscope_hash_drop_all(scope);
+	kscope_ring_put(scope->ring);
+	kvfree(scope->bufs);
+	kvfree(scope->slots);
+	kscope_user_uncharge(scope->user, scope->tally.entries);
+	mem_cgroup_put(scope->memcg);
+	kfree(scope);
+	module_put(THIS_MODULE);
+}
+
+static void scope_reap(struct work_struct *work)
+{
+	scope_free(container_of(work, struct kscope_scope, reap_work));
+}
+
+static bool params_are_valid(const struct kscope_scope_params *params)
+{
+	return params->kind <= KSCOPE_KIND_ORDERED && params->policy == KSCOPE_POLICY_COLLECT &&
+	       params->capacity && params->capacity <= KSCOPE_MAX_CAPACITY &&
+	       params->max_buffers <= KSCOPE_MAX_BUFFERS;
+}
+
+static void scope_init(struct kscope_scope *scope, const struct kscope_scope_params *params)
+{
+	scope->kind = params->kind;
+	scope->policy = params->policy;
+	scope->max_buffers = params->max_buffers ?: KSCOPE_DEFAULT_BUFFERS;
+	spin_lock_init(&scope->lock);
+	kscope_tally_init(&scope->tally, roundup_pow_of_two(params->capacity));
+	INIT_LIST_HEAD(&scope->free);
+	INIT_LIST_HEAD(&scope->running);
+	init_waitqueue_head(&scope->wait);
+	INIT_WORK(&scope->reap_work, scope_reap);
+}
+
+static int scope_alloc_tables(struct kscope_scope *scope)
+{
+	scope->slots = kvcalloc(scope->tally.entries, sizeof(*scope->slots), GFP_KERNEL_ACCOUNT);
+	scope->bufs = kvcalloc(scope->max_buffers, sizeof(*scope->bufs), GFP_KERNEL_ACCOUNT);
+	if (scope->slots && scope->bufs)
+		return 0;
+	kvfree(scope->bufs);
+	kvfree(scope->slots);
+	return -ENOMEM;
+}
+
+/**
+ * kscope_scope_alloc() - make an open scope
+ * @params: what it is to be
+ * @mappable: shall programs be able to map its ring
+ *
+ * Context: process context; may sleep. Scope and slots are charged to the calling user.
+ * Return: the scope, to be closed or destroyed, or ERR_PTR() of -EINVAL, -EDQUOT or -ENOMEM.
+ */
+struct kscope_scope *kscope_scope_alloc(const struct kscope_scope_params *params, bool mappable)
+{
+	struct kscope_scope *scope;
+	int ret;
+
+	if (!params_are_valid(params))
+		return ERR_PTR(-EINVAL);
+	scope = kzalloc(sizeof(*scope), GFP_KERNEL_ACCOUNT);
+	if (!scope)
+		return ERR_PTR(-ENOMEM);
+	scope_init(scope, params);
+	scope->user = kscope_user_charge(scope->tally.entries);
+	if (IS_ERR(scope->user)) {
+		ret = PTR_ERR(scope->user);
+		goto free_scope;
+	}
+	ret = scope_alloc_tables(scope);
+	if (ret)
+		goto uncharge;
+	scope->ring = kscope_ring_create(scope->tally.entries, mappable);
+	if (IS_ERR(scope->ring)) {
+		ret = PTR_ERR(scope->ring);
+		goto free_tables;
+	}
+	ret = kscope_lanes_create(scope);
+	if (ret)
+		goto put_ring;
+	scope->memcg = get_mem_cgroup_from_mm(current->mm);
+	__module_get(THIS_MODULE);
+	return scope;
+
+put_ring:
+	kscope_ring_put(scope->ring);
+free_tables:
+	kvfree(scope->bufs);
+	kvfree(scope->slots);
+uncharge:
+	kscope_user_uncharge(scope->user, scope->tally.entries);
+free_scope:
+	kfree(scope);
+	return ERR_PTR(ret);
+}
+
+/**
+ * kscope_scope_create() - make a scope for a kernel module
+ * @params: what it is to be
+ *
+ * Context: process context; may sleep. It is charged to the user of the calling task.
+ * Return: the scope for kscope_scope_destroy(), or ERR_PTR() of -EINVAL, -EDQUOT or -ENOMEM.
+ */
+struct kscope_scope *kscope_scope_create(const struct kscope_scope_params *params)
+{
+	return kscope_scope_alloc(params, false);
+}
+EXPORT_SYMBOL_GPL(kscope_scope_create);
+
+static bool scope_is_drained(struct kscope_scope *scope)
+{
+	bool drained;
+
+	spin_lock(&scope->lock);
+	drained = !kscope_tally_outstanding(&scope->tally);
+	spin_unlock(&scope->lock);
+	return drained;
+}
+
+static void scope_hand_to_reaper(struct kscope_scope *scope)
+{
+	spin_lock(&scope->lock);
+	scope->closing = true;
+	kscope_scope_drained(scope);
+	spin_unlock(&scope->lock);
+}
+
+/**
+ * kscope_scope_close() - the last reference to the scope's file is gone
+ * @scope: not to be touched afterwards
+ *
+ * Context: process context. Waits for the children, killably, if the task is a living
+ * process; else, or if killed, leaves the rest to the reaper.
+ */
+void kscope_scope_close(struct kscope_scope *scope)
+{
+	bool may_wait = !(current->flags & (PF_EXITING | PF_KTHREAD));
+	struct kscope_cancel_counts counts = {};
+
+	kscope_scope_cancel(scope, KSCOPE_CAUSE_CLOSE, &counts);
+	if (may_wait && !wait_event_killable(scope->wait, scope_is_drained(scope)))
+		scope_free(scope);
+	else
+		scope_hand_to_reaper(scope);
+}
+
+/**
+ * kscope_scope_destroy() - cancel a module's scope, wait for its children, free it
+ * @scope: of kscope_scope_create(); nobody else uses it any more
+ *
+ * Context: process context; sleeps for as long as its children take. Not from a child of
+ * the same scope.
+ */
+void kscope_scope_destroy(struct kscope_scope *scope)
+{
+	struct kscope_cancel_counts counts = {};
+
+	kscope_scope_cancel(scope, KSCOPE_CAUSE_CLOSE, &counts);
+	wait_event_idle(scope->wait, scope_is_drained(scope));
+	scope_free(scope);
+}
+EXPORT_SYMBOL_GPL(kscope_scope_destroy);
+
+/**
+ * kscope_scope_drained() - a child has ended: is there something that waited for the last
+ * @scope: whose
+ *
+ * Context: under the scope's lock.
+ */
+void kscope_scope_drained(struct kscope_scope *scope)
+{
+	lockdep_assert_held(&scope->lock);
+	if (scope->closing && !kscope_tally_outstanding(&scope->tally))
+		queue_work(reaper_wq, &scope->reap_work);
+}
+
+/**
+ * kscope_scope_notify() - wake those who wait for the scope
+ * @scope: in which something has ended or changed
+ *
+ * Context: any but interrupts, without the scope's lock. The caller keeps the scope alive: it is
+ * one of its lanes, or holds its file.
+ */
+void kscope_scope_notify(struct kscope_scope *scope)
+{
+	if (wq_has_sleeper(&scope->wait))
+		wake_up_poll(&scope->wait, EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLHUP);
+}
+
+static bool scope_is_ready(struct kscope_scope *scope, u32 min_complete)
+{
+	return kscope_ring_unread(scope->ring) >= min_complete || scope_is_drained(scope);
+}
+
+static int wait_until(struct kscope_scope *scope, u32 min_complete, ktime_t *expires)
+{
+	if (scope_is_ready(scope, min_complete))
+		return 0;
+	if (signal_pending(current))
+		return -ERESTARTSYS;
+	if (!schedule_hrtimeout_range(expires, 0, HRTIMER_MODE_ABS))
+		return scope_is_ready(scope, min_complete) ? 0 : -ETIMEDOUT;
+	return -EAGAIN;
+}
+
+/**
+ * kscope_scope_wait() - wait for completions
+ * @scope: whose
+ * @min_complete: so many unread ones; U32_MAX to wait until nothing is outstanding
+ * @deadline_ns: CLOCK_MONOTONIC, or 0 for none
+ *
+ * Context: process context; sleeps, interruptibly.
+ * Return: 0 if there are so many or if nothing is outstanding, -ETIMEDOUT, -ERESTARTSYS.
+ */
+int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete, u64 deadline_ns)
+{
+	ktime_t expires = min_t(u64, deadline_ns, KTIME_MAX);
+	DEFINE_WAIT(wait);
+	int ret;
+
+	if (scope_is_ready(scope, min_complete))
+		return 0;
+	do {
+		prepare_to_wait(&scope->wait, &wait, TASK_INTERRUPTIBLE);
+		ret = wait_until(scope, min_complete, deadline_ns ? &expires : NULL);
+	} while (ret == -EAGAIN);
+	finish_wait(&scope->wait, &wait);
+	return ret;
+}
+
+/**
+ * kscope_scope_join() - wait until nothing is outstanding
+ * @scope: whose children to wait for
+ * @deadline_ns: CLOCK_MONOTONIC, or 0 for none
+ * @result: filled in on success; may be NULL
+ *
+ * Context: process context; sleeps, interruptibly. Not from a child of the same scope.
+ * Return: 0 and no child that was spawned before touches a buffer any more; -ETIMEDOUT;
+ * -ERESTARTSYS.
+ */
+int kscope_scope_join(struct kscope_scope *scope, u64 deadline_ns,
+		      struct kscope_join_result *result)
+{
+	int ret = kscope_scope_wait(scope, U32_MAX, deadline_ns);
+
+	if (ret || !result)
+		return ret;
+	spin_lock(&scope->lock);
+	*result = (struct kscope_join_result){
+		.first_error = scope->first.status,
+		.first_child = scope->first.child,
+		.first_user_data = scope->first.user_data,
+		.nr_failed = scope->tally.failed,
+		.nr_cancelled = scope->tally.cancelled,
+	};
+	spin_unlock(&scope->lock);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kscope_scope_join);
+
+static bool child_borrows(const struct kscope_child *child, const struct kscope_buf *buf)
+{
+	return !buf || child->buf[0] == buf || child->buf[1] == buf;
+}
+
+static u32 list_blockers(const struct list_head *list, const struct kscope_buf *buf,
+			 struct kscope_blocker *blockers, u32 max)
+{
+	u32 scan = BLOCKERS_SCAN;
+	struct kscope_child *child;
+	u32 nr = 0;
+
+	list_for_each_entry(child, list, node) {
+		if (nr == max || !scan--)
+			break;
+		if (child_borrows(child, buf))
+			kscope_child_describe(child, &blockers[nr++]);
+	}
+	return nr;
+}
+
+/**
+ * kscope_scope_blockers() - name children that stand in the way
+ * @scope: whose
+ * @buf: only those that borrow it; NULL for all
+ * @blockers: to fill in
+ * @max: room there
+ *
+ * Those that run come first. Of a long queue only the front is looked at.
+ *
+ * Context: under the scope's lock.
+ * Return: how many were named.
+ */
+u32 kscope_scope_blockers(struct kscope_scope *scope, const struct kscope_buf *buf,
+			  struct kscope_blocker *blockers, u32 max)
+{
+	u32 nr;
+
+	lockdep_assert_held(&scope->lock);
+	nr = list_blockers(&scope->running, buf, blockers, max);
+	nr += list_blockers(&scope->slow.ready, buf, blockers + nr, max - nr);
+	nr += list_blockers(&scope->quick.ready, buf, blockers + nr, max - nr);
+	return nr;
+}
+
+/**
+ * kscope_scope_query() - counts and states
+ * @scope: to look at
+ * @query: filled in, but for its size and flags
+ *
+ * Context: any but interrupts. The counts belong to one moment.
+ */
+void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query)
+{
+	const struct kscope_tally *tally = &scope->tally;
+
+	spin_lock(&scope->lock);
+	query->kind = scope->kind;
+	query->policy = scope->policy;
+	query->state = tally->state;
+	query->capacity = tally->entries;
+	query->outstanding = kscope_tally_outstanding(tally);
+	query->queued = tally->queued;
+	query->running = tally->running;
+	query->unread = kscope_ring_unread(scope->ring);
+	query->nr_buffers = scope->nr_buffers;
+	query->nr_hashes = scope->nr_hashes;
+	query->pinned_pages = scope->pinned_pages;
+	query->spawned = tally->spawned;
+	query->completed = tally->completed;
+	query->failed = tally->failed;
+	query->cancelled = tally->cancelled;
+	spin_unlock(&scope->lock);
+}
+
+/**
+ * kscope_scope_end() - release a scope, unless something is outstanding
+ * @scope: to release
+ * @blockers: filled in with outstanding children, if that is the error
+ * @nr_blockers: in: room there. out: how many
+ *
+ * Context: process context; may sleep. Allocates nothing.
+ * Return: 0 and all buffers are unpinned; -EBUSY; -ESHUTDOWN if it was released before.
+ */
+int kscope_scope_end(struct kscope_scope *scope, struct kscope_blocker *blockers,
+		     u32 *nr_blockers)
+{
+	int ret;
+
+	spin_lock(&scope->lock);
+	ret = kscope_tally_release(&scope->tally);
+	if (ret == -EBUSY)
+		*nr_blockers = kscope_scope_blockers(scope, NULL, blockers, *nr_blockers);
+	spin_unlock(&scope->lock);
+	if (ret)
+		return ret;
+	kscope_buf_drop_all(scope);
+	kscope_hash_drop_all(scope);
+	kscope_scope_notify(scope);
+	return 0;
+}
+
+/**
+ * kscope_scope_release() - release a module's scope, unless something is outstanding
+ * @scope: of kscope_scope_create()
+ *
+ * Context: process context; may sleep.
+ * Return: 0 and the buffers are the caller's again; -EBUSY; -ESHUTDOWN.
+ */
+int kscope_scope_release(struct kscope_scope *scope)
+{
+	u32 nr_blockers = 0;
+
+	return kscope_scope_end(scope, NULL, &nr_blockers);
+}
+EXPORT_SYMBOL_GPL(kscope_scope_release);
+
+/**
+ * kscope_scope_reap() - consume completions of a module's scope
+ * @scope: of kscope_scope_create()
+ * @records: where to
+ * @max: room there
+ *
+ * Context: any; one caller at a time.
+ * Return: how many were consumed.
+ */
+u32 kscope_scope_reap(struct kscope_scope *scope, struct kscope_completion *records, u32 max)
+{
+	return kscope_ring_take(scope->ring, records, max);
+}
+EXPORT_SYMBOL_GPL(kscope_scope_reap);
+
+/**
+ * kscope_reaper_start() - make the reaper
+ *
+ * Context: module init.
+ * Return: 0 or -ENOMEM.
+ */
+int kscope_reaper_start(void)
+{
+	reaper_wq = alloc_workqueue("kscope_reaper", WQ_UNBOUND, 0);
+	return reaper_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * kscope_reaper_stop() - wait for the reaper's last steps, and end it
+ *
+ * Context: module exit; no scope is left.
+ */
+void kscope_reaper_stop(void)
+{
+	destroy_workqueue(reaper_wq);
+}

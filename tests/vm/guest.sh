@@ -1,0 +1,140 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck disable=SC3043 # busybox knows local
+#
+# Process 1 of the guest, first in the initramfs, then on the disk. It runs the lines of /rig/list
+# (NAME TIMEOUT DIRECTORY COMMAND...) one after the other and reports on the second serial port, in lines
+# that start with "@" and a word which only this run knows (rig= on the kernel's command line).
+# tests/vm/run is the other end.
+
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root TMPDIR=/tmp
+export KSCOPE_DATA=/data KSCOPE_BLKDEV=/dev/vdb
+
+if [ ! -d /rig ]; then
+	mount -t proc proc /proc
+	mount -t devtmpfs devtmpfs /dev
+	case $(cat /proc/cmdline) in
+	*rig=probe*)
+		echo alive >/dev/ttyS1
+		poweroff -f
+		;;
+	esac
+	modprobe virtio_pci 2>/dev/null
+	modprobe virtio_blk || poweroff -f
+	while [ ! -b /dev/vda ]; do sleep 0.05; done
+	mount -t ext4 /dev/vda /root || poweroff -f
+	umount /proc
+	mount -o move /dev /root/dev
+	exec switch_root /root /sbin/init
+fi
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t tmpfs tmpfs /tmp
+chmod 1777 /tmp /data
+mkdir -p /dev/shm /dev/pts /dev/hugepages
+mount -t tmpfs tmpfs /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t tracefs tracefs /sys/kernel/tracing
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t hugetlbfs hugetlbfs /dev/hugepages
+ln -s /proc/self/fd /dev/fd
+hostname guest
+ifconfig lo 127.0.0.1
+echo 16 >/proc/sys/vm/nr_hugepages
+echo 10 >/proc/sys/kernel/hung_task_timeout_secs
+echo "+memory +pids +cpu" >/sys/fs/cgroup/cgroup.subtree_control
+mkdir /sys/fs/cgroup/test
+
+word=$(sed 's/.*rig=\([^ ]*\).*/\1/' /proc/cmdline)
+modules=$(cat /rig/modules)
+
+if [ "$word" = shell ]; then
+	dmesg -n 8
+	for m in $modules; do modprobe "$m"; done
+	cat /rig/motd
+	cd /data && setsid cttyhack sh -l
+	poweroff -f
+fi
+
+stty -F /dev/ttyS1 raw -echo
+exec 3>/dev/ttyS1
+
+report() {
+	echo "@$word $*" >&3
+}
+
+counters() {
+	echo 1 >/proc/sys/vm/stat_refresh
+	acquired=$(sed -n 's/^nr_foll_pin_acquired //p' /proc/vmstat)
+	released=$(sed -n 's/^nr_foll_pin_released //p' /proc/vmstat)
+	pinned=$((acquired - released))
+	users=0
+	for m in $modules; do
+		users=$((users + $(cat "/sys/module/$m/refcnt" 2>/dev/null || echo 0)))
+	done
+}
+
+# What the test left running is killed. One that cannot be killed ends the run: the host boots another guest.
+run_test() {
+	local name=$1 limit=$2 dir=$3 ret tries=0
+	shift 3
+	counters
+	local pinned_before=$pinned users_before=$users
+	echo "rig $word start $name" >/dev/kmsg
+	report start "$name" "$limit"
+	mkfifo /tmp/.out
+	cat /tmp/.out >&3 &
+	(
+		echo 0 >/sys/fs/cgroup/test/cgroup.procs
+		cd "$dir" || exit 127
+		PATH=$dir:$PATH exec timeout -s KILL "$limit" sh -c "$*" 3>&-
+	) </dev/null >/tmp/.out 2>&1
+	ret=$?
+	echo 1 >/sys/fs/cgroup/test/cgroup.kill
+	while grep -q 'populated 1' /sys/fs/cgroup/test/cgroup.events; do
+		tries=$((tries + 1))
+		if [ $tries -gt 150 ]; then
+			echo w >/proc/sysrq-trigger
+			sleep 1
+			report trouble "a process of the test cannot be killed"
+			poweroff -f
+		fi
+		sleep 0.1
+	done
+	tries=0
+	wait
+	rm -f /tmp/.out
+	# the pages of a dead process may be given back a little later
+	while counters; [ "$pinned" != "$pinned_before" ] || [ "$users" != "$users_before" ]; do
+		tries=$((tries + 1))
+		[ $tries -lt 30 ] || break
+		sleep 0.1
+	done
+	echo "rig $word end $name" >/dev/kmsg
+	report end "$name" $ret $((pinned - pinned_before)) $((users - users_before))
+}
+
+echo "rig $word boot" >/dev/kmsg
+dmesg -n 8
+report ready
+for m in $modules; do
+	modprobe "$m" || report "trouble modprobe $m failed"
+done
+set -f
+while read -r line; do
+	# shellcheck disable=SC2086 # to be split
+	run_test $line
+done </rig/list
+
+reversed=
+for m in $modules; do reversed="$m $reversed"; done
+for m in $reversed; do
+	rmmod "$m" || report "trouble rmmod $m failed"
+done
+echo "rig $word end" >/dev/kmsg
+report "done"
+sleep 0.2
+sync
+poweroff -f

@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * kscope: scoped asynchronous work on pinned memory.
+ *
+ * A scope owns pinned user buffers. Children of the scope work on those buffers
+ * on kernel workqueues. The scope and its buffers are not released until every
+ * child has completed or has acknowledged cancellation, whatever the caller
+ * does: forget, crash, be killed, exec, fork, or pass the fd away.
+ */
+#ifndef _UAPI_LINUX_KSCOPE_H
+#define _UAPI_LINUX_KSCOPE_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/**
+ * DOC: Rules of the interface
+ *
+ * Every argument struct starts with its size. A longer struct whose tail is zero
+ * is accepted; a shorter one comes from an older caller and means zero for what it
+ * lacks, but the fields up to the first published layout must be there. Unknown
+ * flags and reserved fields that are not zero are refused. There are no
+ * pointers, holes or machine-sized types: addresses travel in __u64, and the layout
+ * is the same for 32-bit callers.
+ *
+ * Times are absolute nanoseconds of CLOCK_MONOTONIC; a deadline of 0 means none.
+ * Every wait can be interrupted by a signal (-EINTR, or restarted by SA_RESTART).
+ *
+ * What is checked comes in this order: size, flags and reserved fields, values,
+ * overflow, handles, state. A call that fails has changed nothing.
+ *
+ * DOC: Errors
+ *
+ * Each errno has one meaning everywhere, for ioctls and for the status of a
+ * completion alike; file operations also hand on what the file system said.
+ *
+ * ========== =============================================================
+ * E2BIG      the struct is longer than this kernel knows, and its tail is not zero
+ * EACCES     a child would write to a buffer that was pinned for reading only,
+ *            or the ring's records were mapped for writing
+ * EAGAIN     no free child slot, or the completion ring could overflow: reap
+ *            completions, then spawn again
+ * EALREADY   the child was told to cancel before
+ * EBADF      the fd of a file operation is not open for that access
+ * EBADMSG    a piece of the running digest is missing: an earlier one failed, was
+ *            cancelled, or never came
+ * EBUSY      children are outstanding: on the scope (RELEASE) or on the buffer
+ *            (BUF_UNPIN); the call can name them
+ * ECANCELED  the scope is cancelled and takes no more children (spawn), or the
+ *            child ended because of a cancellation (status)
+ * EDQUOT     the user's share of scopes or of child slots is used up
+ * EFAULT     an address cannot be read, written or pinned
+ * EFBIG      a WRITE would end beyond RLIMIT_FSIZE
+ * EINTR      a signal came while waiting
+ * EINVAL     a size, flag, reserved field or value that is not allowed
+ * ENOENT     no such child, buffer, hash, op or algorithm (any more)
+ * ENOMEM     kernel memory, or RLIMIT_MEMLOCK, does not suffice
+ * ENOSPC     no free entry for a buffer or a hash in this scope
+ * ENOTTY     no such command on this kind of fd
+ * EOPNOTSUPP a kind of memory, file or algorithm that kscope does not work on
+ * EOVERFLOW  start plus length passes the end of the number's range
+ * ERANGE     the range ends beyond its buffer
+ * ESHUTDOWN  the scope has been released
+ * ETIMEDOUT  the deadline passed first
+ * ========== =============================================================
+ */
+
+#define KSCOPE_ABI_VERSION	1
+
+#define KSCOPE_IOC_MAGIC	0xE8
+
+/* On /dev/kscope */
+#define KSCOPE_IOC_INFO		_IO(KSCOPE_IOC_MAGIC, 0x00)
+#define KSCOPE_IOC_OP_INFO	_IO(KSCOPE_IOC_MAGIC, 0x01)
+#define KSCOPE_IOC_SCOPE_CREATE	_IO(KSCOPE_IOC_MAGIC, 0x02)
+
+/* On the fd of a scope */
+#define KSCOPE_IOC_BUF_PIN	_IO(KSCOPE_IOC_MAGIC, 0x10)
+#define KSCOPE_IOC_BUF_UNPIN	_IO(KSCOPE_IOC_MAGIC, 0x11)
+#define KSCOPE_IOC_HASH_OPEN	_IO(KSCOPE_IOC_MAGIC, 0x12)
+#define KSCOPE_IOC_SPAWN	_IO(KSCOPE_IOC_MAGIC, 0x13)
+#define KSCOPE_IOC_CANCEL	_IO(KSCOPE_IOC_MAGIC, 0x14)
+#define KSCOPE_IOC_JOIN		_IO(KSCOPE_IOC_MAGIC, 0x15)
+#define KSCOPE_IOC_RELEASE	_IO(KSCOPE_IOC_MAGIC, 0x16)
+#define KSCOPE_IOC_QUERY	_IO(KSCOPE_IOC_MAGIC, 0x17)
+
+#define KSCOPE_NAME_LEN		32
+#define KSCOPE_HASH_NAME_LEN	64
+#define KSCOPE_MAX_RANGES	2
+#define KSCOPE_MAX_BLOCKERS	8
+
+/**
+ * struct kscope_info - what this kernel offers (KSCOPE_IOC_INFO)
+ * @size: in: sizeof(struct kscope_info)
+ * @flags: in: 0
+ * @abi_version: out: KSCOPE_ABI_VERSION of the module
+ * @nr_ops: out: operations that KSCOPE_IOC_OP_INFO can list
+ * @features: out: KSCOPE_FEATURE_* bits
+ * @max_capacity: out: largest capacity of a scope, in children
+ * @max_buffers: out: largest number of buffers of a scope
+ * @max_hashes: out: largest number of hashes of a scope
+ * @max_blocking: out: children of one scope that may block at the same time;
+ *	more of them wait in order
+ * @max_buffer_bytes: out: largest single buffer, in bytes
+ * @user_scopes: out: scopes that one user may hold without CAP_SYS_RESOURCE
+ * @user_children: out: child slots that one user may hold likewise
+ */
+struct kscope_info {
+	__u32 size;
+	__u32 flags;
+	__u32 abi_version;
+	__u32 nr_ops;
+	__u64 features;
+	__u32 max_capacity;
+	__u32 max_buffers;
+	__u32 max_hashes;
+	__u32 max_blocking;
+	__u64 max_buffer_bytes;
+	__u32 user_scopes;
+	__u32 user_children;
+};
+
+#define KSCOPE_FEATURE_ORDERED	(1ULL << 0)	/* KSCOPE_KIND_ORDERED */
+#define KSCOPE_FEATURE_FILES	(1ULL << 1)	/* READ, WRITE, FSYNC */
+#define KSCOPE_FEATURE_HASH	(1ULL << 2)	/* HASH and KSCOPE_IOC_HASH_OPEN */
+#define KSCOPE_FEATURES_ALL	(KSCOPE_FEATURE_ORDERED | KSCOPE_FEATURE_FILES | \
+				 KSCOPE_FEATURE_HASH)
+
+/* Built-in operations; modules register theirs from KSCOPE_OP_PROVIDER on. */
+#define KSCOPE_OP_NOP		0	/* nothing */
+#define KSCOPE_OP_SLEEP		1	/* until until_ns */
+#define KSCOPE_OP_FILL		2	/* range 1 = pattern, pattern, ... */
+#define KSCOPE_OP_COPY		3	/* range 2 = range 1 */
+#define KSCOPE_OP_COMPARE	4	/* value = 1 if range 1 and 2 differ, else 0 */
+#define KSCOPE_OP_XOR		5	/* range 2 ^= range 1 */
+#define KSCOPE_OP_CRC32C	6	/* value = CRC-32C of range 1, from seed on */
+#define KSCOPE_OP_HASH		7	/* digest of range 1 into buf2 at off2 */
+#define KSCOPE_OP_READ		8	/* file at file_off into range 1 */
+#define KSCOPE_OP_WRITE		9	/* range 1 to the file at file_off */
+#define KSCOPE_OP_FSYNC		10	/* the file's data and metadata to its device */
+#define KSCOPE_OP_PROVIDER	256
+
+/* op_flags of KSCOPE_OP_HASH; one-shot is FIRST | LAST */
+#define KSCOPE_HASH_FIRST	(1U << 0)	/* start a new digest */
+#define KSCOPE_HASH_LAST	(1U << 1)	/* end it and write it to range 2 */
+#define KSCOPE_HASH_ALL		(KSCOPE_HASH_FIRST | KSCOPE_HASH_LAST)
+
+/* op_flags of KSCOPE_OP_FSYNC */
+#define KSCOPE_FSYNC_DATA	(1U << 0)	/* as fdatasync() does */
+#define KSCOPE_FSYNC_ALL	KSCOPE_FSYNC_DATA
+
+#define KSCOPE_ACCESS_READ	(1U << 0)
+#define KSCOPE_ACCESS_WRITE	(1U << 1)
+
+#define KSCOPE_OP_BLOCKS	(1U << 0)	/* may block: does not run on a lane of quick ones */
+#define KSCOPE_OP_TAKES_FILE	(1U << 1)	/* uses fd and file_off */
+#define KSCOPE_OP_TAKES_HASH	(1U << 2)	/* uses hash */
+
+#define KSCOPE_OP_INFO_BY_NAME	(1U << 0)	/* look up @name, not @index */
+#define KSCOPE_OP_INFO_ALL	KSCOPE_OP_INFO_BY_NAME
+
+/**
+ * struct kscope_op_info - describe one operation (KSCOPE_IOC_OP_INFO)
+ * @size: in: sizeof(struct kscope_op_info)
+ * @flags: in: KSCOPE_OP_INFO_*
+ * @index: in: which one, below &kscope_info.nr_ops; without BY_NAME. out: its index
+ * @op: out: its number, for &kscope_desc.op
+ * @attributes: out: KSCOPE_OP_BLOCKS, KSCOPE_OP_TAKES_*
+ * @op_flags: out: the op_flags that it allows
+ * @nr_ranges: out: ranges that it borrows, 0 to 2
+ * @access: out: KSCOPE_ACCESS_* of each range
+ * @reserved: 0
+ * @name: in: with BY_NAME. out: its name; NUL-terminated
+ */
+struct kscope_op_info {
+	__u32 size;
+	__u32 flags;
+	__u32 index;
+	__u32 op;
+	__u32 attributes;
+	__u32 op_flags;
+	__u32 nr_ranges;
+	__u32 access[KSCOPE_MAX_RANGES];
+	__u32 reserved;
+	__u8 name[KSCOPE_NAME_LEN];
+};
+
+#define KSCOPE_KIND_PARALLEL	0	/* children run side by side */
+#define KSCOPE_KIND_ORDERED	1	/* one child at a time, in the order of spawning */
+
+#define KSCOPE_POLICY_COLLECT	0	/* a child's failure is reported, and nothing else */
+
+#define KSCOPE_SCOPE_ALL	0U	/* &kscope_scope_create.flags */
+
+/**
+ * struct kscope_scope_create - create a scope (KSCOPE_IOC_SCOPE_CREATE)
+ * @size: in: sizeof(struct kscope_scope_create)
+ * @flags: in: 0
+ * @kind: in: KSCOPE_KIND_*
+ * @policy: in: KSCOPE_POLICY_*
+ * @capacity: in: children that can be outstanding or unread at a time; 1 to
+ *	&kscope_info.max_capacity, rounded up to a power of two
+ * @max_buffers: in: buffers that can be pinned at a time; 0 for 64
+ * @ring_entries: out: the rounded capacity
+ * @ring_bytes: out: length of the mapping at KSCOPE_MMAP_RING
+ *
+ * The ioctl returns the scope's fd, which is close-on-exec.
+ */
+struct kscope_scope_create {
+	__u32 size;
+	__u32 flags;
+	__u32 kind;
+	__u32 policy;
+	__u32 capacity;
+	__u32 max_buffers;
+	__u32 ring_entries;
+	__u32 ring_bytes;
+};
+
+#define KSCOPE_PIN_READ_ONLY	(1U << 0)	/* children shall only read it */
+#define KSCOPE_PIN_ALL		KSCOPE_PIN_READ_ONLY
+
+/**
+ * struct kscope_buf_pin - pin memory and give it to the scope (KSCOPE_IOC_BUF_PIN)
+ * @size: in: sizeof(struct kscope_buf_pin)
+ * @flags: in: KSCOPE_PIN_*
+ * @addr: in: start of the range; any alignment
+ * @len: in: its length in bytes; at least 1
+ *
+ * Pages that the range touches are charged to RLIMIT_MEMLOCK of the user, each
+ * buffer for itself. Without READ_ONLY all of the range must be writable. Memory
+ * must be anonymous, shared memory (shmem, memfd, tmpfs), hugetlb, or a private
+ * mapping of a file. The ioctl returns the buffer's handle, which is never 0.
+ */
+struct kscope_buf_pin {
+	__u32 size;
+	__u32 flags;
+	__u64 addr;
+	__u64 len;
+};
+
+#define KSCOPE_STATE_PARKED	1	/* waits for something before it can be queued */
+#define KSCOPE_STATE_QUEUED	2	/* waits for its turn */
+#define KSCOPE_STATE_RUNNING	3
+#define KSCOPE_STATE_CANCELLING	4	/* runs, and has been told to stop */
+
+/**
+ * struct kscope_blocker - a child that stands in the way
+ * @child: its handle
+ * @user_data: its user_data
+ * @age_ns: nanoseconds since it was spawned
+ * @op: its operation
+ * @state: KSCOPE_STATE_*
+ * @buf: handle of the first buffer that it borrows; 0 for none
+ * @reserved: 0
+ * @off: where its first range starts in @buf
+ * @len: length of its first range
+ */
+struct kscope_blocker {
+	__u64 child;
+	__u64 user_data;
+	__u64 age_ns;
+	__u16 op;
+	__u16 state;
+	__u32 buf;
+	__u64 off;
+	__u64 len;
+};
+
+/**
+ * struct kscope_buf_unpin - take a buffer out of the scope (KSCOPE_IOC_BUF_UNPIN)
+ * @size: in: sizeof(struct kscope_buf_unpin)
+ * @flags: in: 0
+ * @buf: in: the buffer's handle
+ * @nr_blockers: in: room at @blockers, at most KSCOPE_MAX_BLOCKERS.
+ *	out: with -EBUSY, how many were written
+ * @blockers: in: address of an array of struct kscope_blocker, or 0
+ *
+ * -EBUSY while a child borrows it. Success means that the pages are unpinned and
+ * uncharged, and that no child will touch them again.
+ */
+struct kscope_buf_unpin {
+	__u32 size;
+	__u32 flags;
+	__u32 buf;
+	__u32 nr_blockers;
+	__u64 blockers;
+};
+
+#define KSCOPE_UNPIN_ALL	0U	/* &kscope_buf_unpin.flags */
+
+/**
+ * struct kscope_hash_open - prepare a hash algorithm for the scope (KSCOPE_IOC_HASH_OPEN)
+ * @size: in: sizeof(struct kscope_hash_open)
+ * @flags: in: 0
+ * @digest_size: out: bytes that the digest takes in range 2
+ * @block_size: out: the algorithm's block size in bytes
+ * @name: in: name of a synchronous hash of the kernel's crypto API, such as
+ *	"sha256"; NUL-terminated. Keyed hashes are refused
+ *
+ * The ioctl returns the hash's handle, which is never 0 and lives as long as the
+ * scope. A hash holds one running digest, so running digests need an ordered scope;
+ * one-shot digests work in every kind.
+ */
+struct kscope_hash_open {
+	__u32 size;
+	__u32 flags;
+	__u32 digest_size;
+	__u32 block_size;
+	__u8 name[KSCOPE_HASH_NAME_LEN];
+};
+
+#define KSCOPE_HASH_OPEN_ALL	0U	/* &kscope_hash_open.flags */
+
+#define KSCOPE_CHILD_ALL	0U	/* &kscope_desc.flags */
+
+/**
+ * struct kscope_desc - one child (element of &kscope_spawn.descs)
+ * @op: KSCOPE_OP_*, or a provider's number from KSCOPE_IOC_OP_INFO
+ * @flags: 0
+ * @op_flags: flags of that operation
+ * @user_data: handed back in the completion, not looked at
+ * @len: length of the ranges in bytes; ops without a range want 0
+ * @buf: buffer of range 1; 0 for ops without one
+ * @buf2: buffer of range 2; 0 for ops without one
+ * @fd: file of a file operation
+ * @off: start of range 1 in @buf
+ * @off2: start of range 2 in @buf2
+ * @file_off: where in the file to READ or WRITE
+ * @pattern: eight bytes that FILL repeats, least significant first
+ * @seed: CRC32C: value of the piece before, or 0
+ * @until_ns: SLEEP: when to wake up
+ * @hash: hash handle of HASH, else 0
+ * @reserved: 0
+ * @reserved2: 0
+ *
+ * A field that the operation does not use is 0. Ranges of one child that overlap are
+ * refused if one of them is written. HASH without LAST has no range 2.
+ */
+struct kscope_desc {
+	__u16 op;
+	__u16 flags;
+	__u32 op_flags;
+	__u64 user_data;
+	__u64 len;
+	__u32 buf;
+	union {
+		__u32 buf2;
+		__s32 fd;
+	};
+	__u64 off;
+	union {
+		__u64 off2;
+		__u64 file_off;
+		__u64 pattern;
+		__u64 seed;
+		__u64 until_ns;
+	};
+	__u32 hash;
+	__u32 reserved;
+	__u64 reserved2;
+};
+
+#define KSCOPE_SPAWN_ALL	0U	/* &kscope_spawn.flags */
+
+/**
+ * struct kscope_spawn - spawn children, wait for completions (KSCOPE_IOC_SPAWN)
+ * @size: in: sizeof(struct kscope_spawn)
+ * @flags: in: 0
+ * @descs: in: address of @nr elements of struct kscope_desc
+ * @handles: in: address of @nr __u64 that receive the children's handles, or 0
+ * @nr: in: how many children; 0 only waits
+ * @min_complete: in: return when that many completions are unread, or when nothing
+ *	is outstanding; 0 does not wait
+ * @deadline_ns: in: give up waiting then; 0 for never
+ *
+ * The ioctl returns how many children were accepted. It stops at the first that is
+ * refused, and fails with its errno only if that was the first of all. Once a child is
+ * accepted the call does not fail: a wait that ends early still returns the number.
+ */
+struct kscope_spawn {
+	__u32 size;
+	__u32 flags;
+	__u64 descs;
+	__u64 handles;
+	__u32 nr;
+	__u32 min_complete;
+	__u64 deadline_ns;
+};
+
+#define KSCOPE_CANCEL_CHILD	0	/* the child whose handle is @target */
+#define KSCOPE_CANCEL_USER_DATA	1	/* every child whose user_data is @target */
+#define KSCOPE_CANCEL_SCOPE	2	/* all of them, and refuse new ones from now on */
+
+#define KSCOPE_CANCEL_ALL	0U	/* &kscope_cancel.flags */
+
+/**
+ * struct kscope_cancel - ask children to end early (KSCOPE_IOC_CANCEL)
+ * @size: in: sizeof(struct kscope_cancel)
+ * @flags: in: 0
+ * @what: in: KSCOPE_CANCEL_CHILD, _USER_DATA or _SCOPE
+ * @never_started: out: children that had not started, and now never will
+ * @told: out: running children that have now been told
+ * @already: out: running children that had been told before
+ * @target: in: as @what says; 0 for KSCOPE_CANCEL_SCOPE
+ *
+ * A cancelled child still leaves exactly one completion. For a single child: -ENOENT
+ * if it has ended or never was, -EALREADY if it had been told. For user_data: -ENOENT
+ * if no child carries it.
+ */
+struct kscope_cancel {
+	__u32 size;
+	__u32 flags;
+	__u32 what;
+	__u32 never_started;
+	__u32 told;
+	__u32 already;
+	__u64 target;
+};
+
+#define KSCOPE_JOIN_ALL		0U	/* &kscope_join.flags */
+
+/**
+ * struct kscope_join - wait until nothing is outstanding (KSCOPE_IOC_JOIN)
+ * @size: in: sizeof(struct kscope_join)
+ * @flags: in: 0
+ * @deadline_ns: in: give up then, with -ETIMEDOUT; 0 for never
+ * @first_error: out: status of the first child that failed, or 0. Being cancelled
+ *	is not failing
+ * @reserved: 0
+ * @first_child: out: that child's handle
+ * @first_user_data: out: that child's user_data
+ * @nr_failed: out: children of this scope that failed so far
+ * @nr_cancelled: out: children that never started or stopped part-way, so far
+ */
+struct kscope_join {
+	__u32 size;
+	__u32 flags;
+	__u64 deadline_ns;
+	__s32 first_error;
+	__u32 reserved;
+	__u64 first_child;
+	__u64 first_user_data;
+	__u64 nr_failed;
+	__u64 nr_cancelled;
+};
+
+#define KSCOPE_RELEASE_ALL	0U	/* &kscope_release.flags */
+
+/**
+ * struct kscope_release - end the scope (KSCOPE_IOC_RELEASE)
+ * @size: in: sizeof(struct kscope_release)
+ * @flags: in: 0
+ * @nr_blockers: in: room at @blockers, at most KSCOPE_MAX_BLOCKERS.
+ *	out: with -EBUSY, how many were written
+ * @reserved: 0
+ * @blockers: in: address of an array of struct kscope_blocker, or 0
+ *
+ * -EBUSY while a child is outstanding. Success means that all buffers are unpinned and
+ * that the scope does nothing more; its unread completions can still be read.
+ */
+struct kscope_release {
+	__u32 size;
+	__u32 flags;
+	__u32 nr_blockers;
+	__u32 reserved;
+	__u64 blockers;
+};
+
+#define KSCOPE_SCOPE_OPEN	1
+#define KSCOPE_SCOPE_CANCELLED	2	/* takes no more children */
+#define KSCOPE_SCOPE_RELEASED	3
+
+/**
+ * struct kscope_query - counts and states (KSCOPE_IOC_QUERY)
+ * @size: in: sizeof(struct kscope_query)
+ * @flags: in: 0
+ * @kind: out: KSCOPE_KIND_*
+ * @policy: out: KSCOPE_POLICY_*
+ * @state: out: KSCOPE_SCOPE_*
+ * @capacity: out: of the scope, rounded
+ * @outstanding: out: children that have been accepted and have not completed
+ * @queued: out: of these, those that have not started
+ * @running: out: of these, those that run
+ * @unread: out: completions that the program has not consumed
+ * @nr_buffers: out: pinned buffers
+ * @nr_hashes: out: open hashes
+ * @pinned_pages: out: pages that these buffers are charged for
+ * @spawned: out: children accepted since the scope was created
+ * @completed: out: children completed since then
+ * @failed: out: of these, those that failed
+ * @cancelled: out: of these, those that never started or stopped part-way
+ */
+struct kscope_query {
+	__u32 size;
+	__u32 flags;
+	__u32 kind;
+	__u32 policy;
+	__u32 state;
+	__u32 capacity;
+	__u32 outstanding;
+	__u32 queued;
+	__u32 running;
+	__u32 unread;
+	__u32 nr_buffers;
+	__u32 nr_hashes;
+	__u64 pinned_pages;
+	__u64 spawned;
+	__u64 completed;
+	__u64 failed;
+	__u64 cancelled;
+};
+
+/*
+ * The completion ring. A program maps it read-only at KSCOPE_MMAP_RING, and one
+ * writable page that holds its head index at KSCOPE_MMAP_HEAD. Both indices run
+ * freely; record i is at records[i & (entries - 1)]. Unread completions are those from
+ * head up to, not including, tail: load tail with acquire semantics, read the
+ * records, store head with release semantics. Both mappings outlive the scope's fd.
+ */
+#define KSCOPE_MMAP_RING	0x00000000UL
+#define KSCOPE_MMAP_HEAD	0x10000000UL
+
+/* How a child ended: &kscope_completion.outcome */
+#define KSCOPE_FINISHED		 1	/* did what it was asked; status is 0 */
+#define KSCOPE_FAILED		 2	/* status says why */
+#define KSCOPE_NEVER_STARTED	 3	/* cancelled before it ran; status is -ECANCELED */
+#define KSCOPE_STOPPED		 4	/* cancelled part-way; status is -ECANCELED */
+#define KSCOPE_FINISHED_ANYWAY	 5	/* was told to cancel, and had finished; status is 0 */
+
+/* Why a child was cancelled: &kscope_completion.cause */
+#define KSCOPE_CAUSE_NONE	0
+#define KSCOPE_CAUSE_CALLER	1	/* KSCOPE_IOC_CANCEL, or an in-kernel caller */
+#define KSCOPE_CAUSE_DEADLINE	2
+#define KSCOPE_CAUSE_FAILURE	3	/* a sibling failed */
+#define KSCOPE_CAUSE_SUCCESS	4	/* a sibling succeeded */
+#define KSCOPE_CAUSE_PARENT	5	/* the parent scope was cancelled */
+#define KSCOPE_CAUSE_CLOSE	6	/* the last fd was closed, or its owner died */
+#define KSCOPE_CAUSE_PROVIDER	7	/* the operation's module went away */
+
+/**
+ * struct kscope_completion - the one record that each accepted child leaves
+ * @user_data: of its descriptor
+ * @child: its handle, which names no child any more
+ * @status: 0, or a negative errno
+ * @outcome: KSCOPE_FINISHED ... KSCOPE_FINISHED_ANYWAY
+ * @cause: KSCOPE_CAUSE_*
+ * @done: bytes, from the start of the range, that are valid: written, read, or
+ *	taken into the result. READ: may be short of len at the end of the file. COMPARE:
+ *	bytes known to be equal
+ * @value: CRC32C: the CRC. COMPARE: 1 if different, else 0. Otherwise 0, or what
+ *	the provider says
+ * @reserved: 0
+ */
+struct kscope_completion {
+	__u64 user_data;
+	__u64 child;
+	__s32 status;
+	__u16 outcome;
+	__u16 cause;
+	__u64 done;
+	__u64 value;
+	__u64 reserved[3];
+};
+
+/**
+ * struct kscope_ring - start of the mapping at KSCOPE_MMAP_RING
+ * @tail: index after the newest completion; written by the kernel
+ * @entries: length of @records, a power of two
+ * @reserved: 0
+ * @records: the completions
+ */
+struct kscope_ring {
+	__u32 tail;
+	__u32 entries;
+	__u32 reserved[14];
+	struct kscope_completion records[];
+};
+
+/**
+ * struct kscope_ring_head - the page at KSCOPE_MMAP_HEAD
+ * @head: index of the oldest unread completion; written by the program
+ */
+struct kscope_ring_head {
+	__u32 head;
+};
+
+#endif /* _UAPI_LINUX_KSCOPE_H */

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libkscope: scoped asynchronous work on pinned memory.
+ *
+ * A scope borrows memory of the program (kscope_buf_pin) and runs children on it in
+ * the kernel. The memory comes back when nothing can touch it any more: after
+ * kscope_release(), kscope_scope_end() or kscope_scope_close().
+ *
+ * Conventions
+ *   Return values  0 or a positive number on success, -errno on failure. Each errno
+ *                  means what <linux/kscope.h> says, everywhere. errno itself is not
+ *                  part of the interface, and its value after a call is undefined.
+ *   Units          lengths and offsets are bytes; an offset counts from the start of
+ *                  its buffer. Times are absolute nanoseconds of CLOCK_MONOTONIC
+ *                  (kscope_now_ns); a deadline of 0 means none.
+ *   Handles        of children are __u64; of buffers and hashes positive ints. A handle
+ *                  whose object is gone gives -ENOENT, never another object.
+ *   Signals        a wait that a signal interrupts returns -EINTR and has changed
+ *                  nothing: repeat it if wanted, KSCOPE_RETRY() does. Nothing is
+ *                  repeated behind the caller's back.
+ *
+ * Threads
+ *   On one scope any thread may, at any time, spawn, wait, pin, unpin, open hashes,
+ *   cancel, join, release and query. Reading completions (kscope_ready, kscope_peek,
+ *   kscope_seen, kscope_next) is for one thread at a time. kscope_scope_create,
+ *   kscope_scope_close and kscope_scope_end must not overlap with another call on the
+ *   same struct kscope_scope. A batch belongs to one thread at a time. All else, the
+ *   calls on the device and the names, is safe from any thread.
+ */
+#ifndef KSCOPE_H
+#define KSCOPE_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <linux/kscope.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define KSCOPE_VERSION "0.1.0"
+
+/* Repeat a call until no signal interrupts it. Times are absolute, so that is exact. */
+#define KSCOPE_RETRY(call)                       \
+	__extension__({                          \
+		int kscope_ret_;                 \
+		do {                             \
+			kscope_ret_ = (call);    \
+		} while (kscope_ret_ == -EINTR); \
+		kscope_ret_;                     \
+	})
+
+/* The clock of all times: now, in nanoseconds. */
+__u64 kscope_now_ns(void);
+
+/* ---- The device ---- */
+
+/*
+ * Open /dev/kscope. Returns an fd (close-on-exec); -ENOENT if the module is not loaded,
+ * -EACCES if the caller may not use it. Scopes live on without the fd.
+ */
+int kscope_open(void);
+int kscope_close(int dev);
+
+/* Version, features and limits of the module. */
+int kscope_info(int dev, struct kscope_info *info);
+
+/* The operation at index 0 ... nr_ops - 1, or by its name. -ENOENT: there is none. */
+int kscope_op_at(int dev, unsigned int index, struct kscope_op_info *op);
+int kscope_op_lookup(int dev, const char *name, struct kscope_op_info *op);
+
+/* ---- Scopes ---- */
+
+/*
+ * struct kscope_scope - a scope of this process
+ * @fd: for poll() (POLLIN: unread completions) and for ioctls of one's own; do not
+ *	close it
+ * @entries: length of the completion ring: children that can be outstanding or unread
+ *
+ * The rest is the library's. Zero is not a valid value: start from KSCOPE_SCOPE_INIT.
+ */
+struct kscope_scope {
+	int fd;
+	unsigned int entries;
+	const struct kscope_ring *ring_;
+	struct kscope_ring_head *head_;
+	size_t ring_bytes_;
+};
+
+#ifdef __cplusplus
+#define KSCOPE_SCOPE_INIT            \
+	{                            \
+		-1, 0, NULL, NULL, 0 \
+	}
+#else
+#define KSCOPE_SCOPE_INIT \
+	{                 \
+		.fd = -1  \
+	}
+#endif
+
+/*
+ * struct kscope_scope_params - what scope to create
+ * @kind: KSCOPE_KIND_PARALLEL (0) or KSCOPE_KIND_ORDERED
+ * @policy: KSCOPE_POLICY_*
+ * @capacity: children outstanding or unread at a time; 0 for 64
+ * @max_buffers: buffers pinned at a time; 0 for 64
+ */
+struct kscope_scope_params {
+	unsigned int kind;
+	unsigned int policy;
+	unsigned int capacity;
+	unsigned int max_buffers;
+};
+
+/*
+ * Create a scope and map its ring. @params may be NULL: parallel, 64 children.
+ * Returns 0; on failure the scope is as KSCOPE_SCOPE_INIT leaves it. -EDQUOT: too many
+ * scopes or children of this user.
+ */
+int kscope_scope_create(struct kscope_scope *scope, int dev,
+			const struct kscope_scope_params *params);
+
+/*
+ * Close this process's handle of the scope. If it is the last one (no fork, dup or
+ * passed fd), the kernel cancels all children, waits until each has acknowledged, and
+ * unpins: then the memory is the caller's again. Unread completions are gone. A scope
+ * that is not open is left alone.
+ */
+int kscope_scope_close(struct kscope_scope *scope);
+
+/*
+ * Cancel, wait (through signals), release, then close: as kscope_scope_close(), but the
+ * memory is the caller's again even if another process holds the fd as well.
+ */
+int kscope_scope_end(struct kscope_scope *scope);
+
+/* cleanup function of KSCOPE_SCOPED(); not to be called otherwise */
+void kscope_scope_cleanup(struct kscope_scope *scope);
+
+/*
+ * Declare a scope that is ended whenever the block is left, by whatever way:
+ *
+ *	char buf[SIZE];
+ *	KSCOPE_SCOPED(scope);
+ *
+ *	ret = kscope_scope_create(&scope, dev, NULL);
+ *
+ * Declare it after the memory that it will borrow: cleanups run in reverse order.
+ * longjmp() and exit() skip cleanups; the kernel does not need them to be safe.
+ */
+#define KSCOPE_SCOPED(name)                                      \
+	struct kscope_scope name                                 \
+		__attribute__((cleanup(kscope_scope_cleanup))) = \
+			KSCOPE_SCOPE_INIT
+
+/*
+ * Pin @len bytes at @addr and lend them to the scope; @flags is KSCOPE_PIN_* or 0.
+ * Returns the buffer's handle. Every page touched is charged to RLIMIT_MEMLOCK:
+ * -ENOMEM if that is exceeded. -EFAULT: not mapped, or not writable without
+ * KSCOPE_PIN_READ_ONLY. -EOPNOTSUPP: memory of a kind that cannot be lent.
+ */
+int kscope_buf_pin(const struct kscope_scope *scope, const void *addr,
+		   size_t len, unsigned int flags);
+
+/*
+ * Take the buffer back. -EBUSY while a child borrows it: then up to *@nr of them are
+ * told in @blockers, and *@nr is set to their number. Both may be NULL. *@nr is at most
+ * KSCOPE_MAX_BLOCKERS; it is 0 after any other outcome.
+ */
+int kscope_buf_unpin(const struct kscope_scope *scope, int buf,
+		     struct kscope_blocker *blockers, unsigned int *nr);
+
+/*
+ * Prepare a hash of the kernel's crypto API ("sha256"). Returns its handle;
+ * *@digest_size (may be NULL) is set to the bytes of its digest. -ENOENT: no such
+ * algorithm. It lives as long as the scope.
+ */
+int kscope_hash_open(const struct kscope_scope *scope, const char *name,
+		     unsigned int *digest_size);
+
+/* ---- Children ---- */
+
+/*
+ * The prep functions fill in a descriptor; fields that they do not mention become 0.
+ * Set desc->user_data afterwards. Ranges must lie in their buffers when the child is
+ * spawned; a length of 0 is allowed. The buffers written to must not be READ_ONLY.
+ */
+void kscope_prep_nop(struct kscope_desc *desc);
+void kscope_prep_sleep(struct kscope_desc *desc, __u64 until_ns);
+
+/* @pattern: eight bytes, least significant first, repeated over the range */
+void kscope_prep_fill(struct kscope_desc *desc, int buf, __u64 off, __u64 len,
+		      __u64 pattern);
+
+/* to = from; differ(a, b); to ^= from. Compare's answer is completion.value: 0 or 1. */
+void kscope_prep_copy(struct kscope_desc *desc, int from, __u64 from_off,
+		      int to, __u64 to_off, __u64 len);
+void kscope_prep_compare(struct kscope_desc *desc, int a, __u64 a_off, int b,
+			 __u64 b_off, __u64 len);
+void kscope_prep_xor(struct kscope_desc *desc, int from, __u64 from_off, int to,
+		     __u64 to_off, __u64 len);
+
+/* CRC-32C into completion.value; @seed: the value of the piece before, or 0 */
+void kscope_prep_crc32c(struct kscope_desc *desc, int buf, __u64 off, __u64 len,
+			__u32 seed);
+
+/*
+ * Add a range to the digest that @hash holds; @flags is KSCOPE_HASH_*. With
+ * KSCOPE_HASH_LAST the digest goes to @out at @out_off, else both are ignored. A piece
+ * that is not FIRST | LAST needs an ordered scope.
+ */
+void kscope_prep_hash(struct kscope_desc *desc, int hash, unsigned int flags,
+		      int buf, __u64 off, __u64 len, int out, __u64 out_off);
+
+/*
+ * Regular files and block devices. The child holds the file by itself: @fd may be
+ * closed once it is spawned. completion.done is the number of bytes moved; a READ
+ * may be short at the end of the file.
+ */
+void kscope_prep_read(struct kscope_desc *desc, int fd, __u64 file_off, int buf,
+		      __u64 off, __u64 len);
+void kscope_prep_write(struct kscope_desc *desc, int fd, __u64 file_off,
+		       int buf, __u64 off, __u64 len);
+void kscope_prep_fsync(struct kscope_desc *desc, int fd, unsigned int flags);
+
+/*
+ * Spawn @nr children. Returns how many were accepted: fewer than @nr if one was
+ * refused, and that one's -errno if it was the first. @handles, of @nr elements, may be
+ * NULL. -EAGAIN: the ring is full; read completions, then try again.
+ */
+int kscope_spawn(const struct kscope_scope *scope,
+		 const struct kscope_desc *descs, unsigned int nr,
+		 __u64 *handles);
+
+/*
+ * The same, and then wait until @min_complete completions are unread or nothing is
+ * outstanding. A signal or the deadline ends the wait, not the children; the number
+ * accepted is returned all the same.
+ */
+int kscope_spawn_wait(const struct kscope_scope *scope,
+		      const struct kscope_desc *descs, unsigned int nr,
+		      __u64 *handles, unsigned int min_complete,
+		      __u64 deadline_ns);
+
+/*
+ * struct kscope_batch - descriptors in the caller's memory, filled one by one
+ * @descs: the array
+ * @cap: its length
+ * @nr: how many are in use
+ */
+struct kscope_batch {
+	struct kscope_desc *descs;
+	unsigned int cap;
+	unsigned int nr;
+};
+
+/* Declare a batch for up to @cap children, on the stack. */
+#define KSCOPE_BATCH(name, cap)                  \
+	struct kscope_desc name##_descs_[(cap)]; \
+	struct kscope_batch name = { name##_descs_, (cap), 0 }
+
+/* Next free descriptor, zeroed (a NOP), or NULL if the batch is full. */
+struct kscope_desc *kscope_batch_get(struct kscope_batch *batch);
+
+/*
+ * kscope_spawn() or kscope_spawn_wait() of the batch. The accepted descriptors leave
+ * it and the others move up: repeat until batch->nr is 0. If one is refused with
+ * -errno, that is batch->descs[0]: drop it with kscope_batch_drop(), or start over
+ * with batch->nr = 0.
+ */
+int kscope_batch_spawn(const struct kscope_scope *scope,
+		       struct kscope_batch *batch, __u64 *handles);
+int kscope_batch_spawn_wait(const struct kscope_scope *scope,
+			    struct kscope_batch *batch, __u64 *handles,
+			    unsigned int min_complete, __u64 deadline_ns);
+
+/* Take the first @nr descriptors out of the batch. */
+void kscope_batch_drop(struct kscope_batch *batch, unsigned int nr);
+
+/* ---- Completions: one reader at a time ---- */
+
+/* How many completions are unread. Makes no system call. */
+unsigned int kscope_ready(const struct kscope_scope *scope);
+
+/*
+ * Wait until @nr completions are unread, or nothing is outstanding. Returns how many
+ * are unread: fewer than @nr means that no more will come by themselves. -ETIMEDOUT,
+ * -EINTR. No system call if @nr are there. Any thread may wait; what it is told is
+ * only firm for the one that reads.
+ */
+int kscope_wait(const struct kscope_scope *scope, unsigned int nr,
+		__u64 deadline_ns);
+
+/*
+ * The @index-th unread completion, in place, or NULL; valid until kscope_seen(). Then
+ * give back the first @nr, at most kscope_ready() of them, to make room for others.
+ */
+const struct kscope_completion *kscope_peek(const struct kscope_scope *scope,
+					    unsigned int index);
+void kscope_seen(struct kscope_scope *scope, unsigned int nr);
+
+/* Copy the oldest unread completion and give it back: 1, or 0 if there is none. */
+int kscope_next(struct kscope_scope *scope,
+		struct kscope_completion *completion);
+
+/* ---- Control ---- */
+
+/*
+ * Ask for an early end of one child, of all with a user_data, or of all; the last one
+ * also stops new spawns. @counts may be NULL. Being asked is not yet having ended: wait
+ * for the completions, or join. -ENOENT: none found; -EALREADY: asked before.
+ */
+int kscope_cancel_child(const struct kscope_scope *scope, __u64 child,
+			struct kscope_cancel *counts);
+int kscope_cancel_user_data(const struct kscope_scope *scope, __u64 user_data,
+			    struct kscope_cancel *counts);
+int kscope_cancel_scope(const struct kscope_scope *scope,
+			struct kscope_cancel *counts);
+
+/*
+ * Wait until nothing is outstanding. @result may be NULL; its first_error tells whether
+ * a child failed. -ETIMEDOUT, -EINTR.
+ */
+int kscope_join(const struct kscope_scope *scope, __u64 deadline_ns,
+		struct kscope_join *result);
+
+/*
+ * End the scope: unpin all. -EBUSY while children are outstanding, with blockers as
+ * kscope_buf_unpin() tells them. Unread completions stay readable until it is closed.
+ */
+int kscope_release(const struct kscope_scope *scope,
+		   struct kscope_blocker *blockers, unsigned int *nr);
+
+/* Counts and states. */
+int kscope_query(const struct kscope_scope *scope, struct kscope_query *query);
+
+/* ---- Names: constant strings, "unknown" for numbers without one ---- */
+
+const char *kscope_op_name(unsigned int op);
+const char *kscope_outcome_str(unsigned int outcome);
+const char *kscope_cause_str(unsigned int cause);
+const char *kscope_state_str(unsigned int state);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* KSCOPE_H */
