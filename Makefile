@@ -25,9 +25,10 @@ userspace:
 .PHONY: module
 module:
 	@test -n "$(release)" || { echo "no kernel headers in $(KDIR)" >&2; exit 1; }
-	@mkdir -p $(kmod)
+	@mkdir -p $(kmod)/tests
 	@find $(kmod) -type l -delete
-	@cp -as $(CURDIR)/Kbuild $(CURDIR)/kmod $(CURDIR)/uapi $(wildcard $(CURDIR)/tests/modules) $(kmod)
+	@cp -as $(CURDIR)/Kbuild $(CURDIR)/kmod $(CURDIR)/uapi $(kmod)
+	@cp -as $(CURDIR)/tests/modules $(kmod)/tests
 ifdef LOG
 	@$(kbuild) modules >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
 else

@@ -82,8 +82,8 @@ void kscope_batch_abort(struct kscope_scope *scope, struct kscope_batch *batch)
  * @batch: reserved
  *
  * Context: process context.
- * Return: 0, or -ECANCELED or -ESHUTDOWN if the scope was closed to children meanwhile: then
- * all of them are aborted.
+ * Return: how many were accepted. If none: the error of the first descriptor, or -ECANCELED or
+ * -ESHUTDOWN if the scope was closed to children meanwhile: then all are aborted.
  */
 int kscope_batch_publish(struct kscope_scope *scope, struct kscope_batch *batch)
 {
@@ -91,6 +91,8 @@ int kscope_batch_publish(struct kscope_scope *scope, struct kscope_batch *batch)
 	int ret;
 	u32 i;
 
+	if (!batch->nr)
+		return batch->error;
 	spin_lock(&scope->lock);
 	ret = kscope_tally_open(&scope->tally);
 	if (ret)
@@ -102,7 +104,7 @@ int kscope_batch_publish(struct kscope_scope *scope, struct kscope_batch *batch)
 	spin_unlock(&scope->lock);
 	if (ret)
 		kscope_scope_notify(scope);
-	return ret;
+	return ret ?: batch->nr;
 }
 
 static void batch_report(const struct kscope_batch *batch, u64 *handles)
@@ -133,19 +135,19 @@ int kscope_child_spawn(struct kscope_scope *scope, const struct kscope_desc *des
 
 	if (!batch)
 		return -ENOMEM;
-	while (done < nr && !ret) {
+	while (done < nr && ret >= 0) {
 		batch->nr = min(nr - done, KSCOPE_BATCH);
 		memcpy(batch->descs, descs + done, batch->nr * sizeof(*descs));
 		kscope_batch_reserve(scope, batch);
 		if (handles)
 			batch_report(batch, handles + done);
 		ret = kscope_batch_publish(scope, batch);
-		if (ret)
+		if (ret < 0)
 			break;
-		done += batch->nr;
+		done += ret;
 		ret = batch->error;
 	}
 	kfree(batch);
-	return done ? done : ret;
+	return done ?: ret;
 }
 EXPORT_SYMBOL_GPL(kscope_child_spawn);

@@ -78,6 +78,7 @@ int kscope_child_draft(struct kscope_draft *draft, const struct kscope_desc *des
 	int ret = -EINVAL;
 
 	draft->file = NULL;
+	draft->file_error = 0;
 	draft->child = NULL;
 	if (desc->flags & ~KSCOPE_CHILD_ALL || desc->reserved || desc->reserved2)
 		return -EINVAL;
@@ -85,10 +86,10 @@ int kscope_child_draft(struct kscope_draft *draft, const struct kscope_desc *des
 	if (!draft->op)
 		return -EINVAL;
 	ret = desc_check(draft->op, desc);
-	if (!ret && draft->op->attributes & KSCOPE_OP_TAKES_FILE)
-		ret = kscope_fileio_get(draft->op, desc, &draft->file);
 	if (ret)
 		kscope_op_put(draft->op);
+	else if (draft->op->attributes & KSCOPE_OP_TAKES_FILE)
+		draft->file_error = kscope_fileio_get(draft->op, desc, &draft->file);
 	return ret;
 }
 
@@ -124,15 +125,11 @@ static u32 desc_borrows(const struct kscope_op *op, const struct kscope_desc *de
 	return desc->op_flags & KSCOPE_HASH_LAST ? 2 : 1;
 }
 
-static int borrow_resolve(const struct kscope_scope *scope, const struct borrow *borrow,
-			 struct kscope_buf **buf)
+static int borrow_check(const struct borrow *borrow, const struct kscope_buf *buf)
 {
-	*buf = kscope_buf_lookup(scope, borrow->handle);
-	if (!*buf)
-		return -ENOENT;
-	if (borrow->off > (*buf)->len || borrow->len > (*buf)->len - borrow->off)
+	if (borrow->off > buf->len || borrow->len > buf->len - borrow->off)
 		return -ERANGE;
-	return borrow->access & ~(*buf)->access ? -EACCES : 0;
+	return borrow->access & ~buf->access ? -EACCES : 0;
 }
 
 static bool borrows_clash(const struct borrow *borrow)
@@ -145,28 +142,32 @@ static bool borrows_clash(const struct borrow *borrow)
 	       borrow[1].off < borrow[0].off + borrow[0].len;
 }
 
-static int child_resolve(const struct kscope_scope *scope, const struct kscope_op *op,
+static int child_resolve(const struct kscope_scope *scope, const struct kscope_draft *draft,
 			 const struct kscope_desc *desc, struct kscope_buf **buf,
 			 struct kscope_hash **hash)
 {
 	struct borrow borrow[KSCOPE_MAX_RANGES];
+	int ret = draft->file_error;
 	u32 nr, i;
-	int ret;
 
-	if (op->attributes & KSCOPE_OP_TAKES_HASH) {
+	if (draft->op->attributes & KSCOPE_OP_TAKES_HASH) {
+		if (scope->kind != KSCOPE_KIND_ORDERED && desc->op_flags != KSCOPE_HASH_ALL)
+			return -EINVAL;
 		*hash = kscope_hash_lookup(scope, desc->hash);
 		if (!*hash)
 			return -ENOENT;
-		if (scope->kind != KSCOPE_KIND_ORDERED && desc->op_flags != KSCOPE_HASH_ALL)
-			return -EINVAL;
 	}
-	nr = desc_borrows(op, desc, *hash, borrow);
+	nr = desc_borrows(draft->op, desc, *hash, borrow);
 	for (i = 0; i < nr; i++) {
-		ret = borrow_resolve(scope, &borrow[i], &buf[i]);
-		if (ret)
-			return ret;
+		buf[i] = kscope_buf_lookup(scope, borrow[i].handle);
+		if (!buf[i])
+			return -ENOENT;
 	}
-	return nr == 2 && borrows_clash(borrow) ? -EINVAL : 0;
+	for (i = 0; i < nr && !ret; i++)
+		ret = borrow_check(&borrow[i], buf[i]);
+	if (!ret && nr == 2 && borrows_clash(borrow))
+		ret = -EINVAL;
+	return ret;
 }
 
 static struct kscope_child *slot_take(struct kscope_scope *scope)
@@ -234,7 +235,7 @@ int kscope_child_reserve(struct kscope_scope *scope, struct kscope_draft *draft,
 	int ret;
 
 	lockdep_assert_held(&scope->lock);
-	ret = child_resolve(scope, draft->op, desc, buf, &hash);
+	ret = child_resolve(scope, draft, desc, buf, &hash);
 	if (!ret)
 		ret = kscope_tally_admits(&scope->tally, kscope_ring_unread(scope->ring));
 	if (ret)

@@ -23,8 +23,11 @@ static void hash_free(struct kscope_hash *hash)
 
 static struct crypto_shash *tfm_alloc(const char *name)
 {
-	struct crypto_shash *tfm = crypto_alloc_shash(name, 0, 0);
+	struct crypto_shash *tfm;
 
+	if (!*name)
+		return ERR_PTR(-ENOENT);
+	tfm = crypto_alloc_shash(name, 0, 0);
 	if (IS_ERR(tfm))
 		return PTR_ERR(tfm) == -EINVAL ? ERR_PTR(-ENOENT) : tfm;
 	if (crypto_shash_get_flags(tfm) & CRYPTO_TFM_NEED_KEY) {

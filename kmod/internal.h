@@ -246,11 +246,13 @@ struct kscope_scope {
  * struct kscope_draft - a child about to be: what its descriptor names outside the scope
  * @op: with a reference
  * @file: with a reference; NULL unless the op takes one
+ * @file_error: why there is no file although the op takes one; it is reported in its turn
  * @child: its slot, once reserved
  */
 struct kscope_draft {
 	struct kscope_op *op;
 	struct file *file;
+	int file_error;
 	struct kscope_child *child;
 };
 

@@ -80,9 +80,7 @@ static long handle_info(struct call *call)
 
 static bool name_is_valid(const u8 *name, size_t size)
 {
-	size_t len = strnlen(name, size);
-
-	return len && len < size;
+	return strnlen(name, size) < size;
 }
 
 static long handle_op_info(struct call *call)
@@ -159,10 +157,12 @@ static long handle_buf_pin(struct call *call)
 
 	if (args->flags & ~KSCOPE_PIN_ALL)
 		return -EINVAL;
-	if (!args->len || args->len > KSCOPE_MAX_BUF_BYTES)
+	if (!args->len)
 		return -EINVAL;
 	if (check_add_overflow(args->addr, args->len, &end))
 		return -EOVERFLOW;
+	if (args->len > KSCOPE_MAX_BUF_BYTES)
+		return -EINVAL;
 	if (args->flags & KSCOPE_PIN_READ_ONLY)
 		access = KSCOPE_ACCESS_READ;
 	return kscope_buf_pin(call->scope, args->addr, args->len, access);
@@ -224,7 +224,7 @@ static int copy_handles(u64 user, const struct kscope_batch *batch)
 	return 0;
 }
 
-/* Return: 0 and batch->nr children were accepted, or an errno and none was */
+/* Return: how many were accepted; if none, why */
 static int spawn_batch(struct kscope_scope *scope, const struct kscope_spawn *args, u32 done,
 		       struct kscope_batch *batch)
 {
@@ -249,17 +249,15 @@ static noinline_for_stack long spawn_all(struct kscope_scope *scope,
 	u32 done = 0;
 	int ret = 0;
 
-	while (done < args->nr && !ret) {
+	while (done < args->nr && !ret && !fatal_signal_pending(current)) {
 		ret = spawn_batch(scope, args, done, &batch);
-		if (ret)
+		if (ret < 0)
 			break;
-		done += batch.nr;
+		done += ret;
 		ret = batch.error;
-		if (fatal_signal_pending(current))
-			break;
 		cond_resched();
 	}
-	return done ? done : ret;
+	return done ?: ret;
 }
 
 static long handle_spawn(struct call *call)

@@ -114,8 +114,9 @@ TEST_F(order, the_valid_descriptors_of_this_test_are_valid)
 {
 	unsigned int op;
 
-	for (op = 0; op < NR_OPS; op++)
+	for (op = 0; op < NR_OPS; op++) {
 		EXPECT_SPAWN(1, valid(self, op)) TH_LOG("op %u", op);
+	}
 }
 
 TEST_F(order, unknown_op_is_einval)
@@ -329,9 +330,10 @@ TEST_F(order, unknown_buffer_or_hash_is_enoent)
 		}
 		desc = valid(self, HASH);
 		desc.hash = wrong[i];
-		if (wrong[i] != self->hash)
+		if (wrong[i] != self->hash) {
 			EXPECT_SPAWN(-ENOENT, desc)
-		TH_LOG("hash %#x", wrong[i]);
+			TH_LOG("hash %#x", wrong[i]);
+		}
 	}
 }
 
@@ -482,7 +484,8 @@ TEST_F(order, state_of_the_scope_comes_last_when_it_is_released)
 	EXPECT_EQ(-ESHUTDOWN, spawn_one(self->scope.fd, desc_nop(1), NULL));
 	EXPECT_EQ(-ENOENT, buf_unpin(self->scope.fd, self->buf));
 	EXPECT_EQ(-EINVAL, buf_pin(self->scope.fd, self->mem, 0, 0));
-	EXPECT_EQ(-EOVERFLOW, buf_pin(self->scope.fd, self->mem, ~0ULL, 0));
+	EXPECT_EQ(-EOVERFLOW, buf_pin(self->scope.fd, (void *)-1L,
+				      sizeof(long) == 8 ? 1 : ~0ULL >> 30, 0));
 	EXPECT_EQ(-ESHUTDOWN, buf_pin(self->scope.fd, self->mem, PAGE, 0));
 	EXPECT_EQ(-ESHUTDOWN, hash_open(self->scope.fd, "sha256"));
 	EXPECT_EQ(-ENOENT,
@@ -515,9 +518,10 @@ TEST_F(order, values_of_scope_create)
 	size_t i;
 	int fd;
 
-	for (i = 0; i < ARRAY_SIZE(cases); i++)
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		EXPECT_EQ(cases[i].want, scope_create(&cases[i].arg))
-	TH_LOG("case %zu", i);
+		TH_LOG("case %zu", i);
+	}
 	fd = scope_create(&good);
 	EXPECT_LE(0, fd);
 	EXPECT_EQ(0, xclose(fd));

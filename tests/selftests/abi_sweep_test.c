@@ -79,8 +79,9 @@ FIXTURE_SETUP(sweep)
 
 FIXTURE_TEARDOWN(sweep)
 {
-	if (self->scope >= 0)
+	if (self->scope >= 0) {
 		EXPECT_EQ(0, xclose(self->scope));
+	}
 	EXPECT_EQ(0, xclose(self->dev));
 	munmap(self->page, PAGE);
 }
@@ -186,8 +187,9 @@ TEST_F(sweep, size_that_is_too_small_is_einval)
 			EXPECT_EQ(-EINVAL, call(self, c, &arg))
 			TH_LOG("%s size %u", c->name, sizes[s]);
 			EXPECT_TRUE(scope_is_untouched(self));
-			for (i = c->size; i < sizeof(arg); i++)
+			for (i = c->size; i < sizeof(arg); i++) {
 				EXPECT_EQ(0, arg.bytes[i]);
+			}
 		}
 	}
 }
@@ -205,8 +207,9 @@ TEST_F(sweep, longer_struct_with_a_zero_tail_is_accepted)
 			arg.size = c->size + more;
 			EXPECT_LE(0, call(self, c, &arg))
 			TH_LOG("%s +%u", c->name, more);
-			for (i = c->size; i < sizeof(arg); i++)
+			for (i = c->size; i < sizeof(arg); i++) {
 				EXPECT_EQ(0, arg.bytes[i]);
+			}
 		}
 	}
 }

@@ -233,18 +233,21 @@ static inline int file_make(char *path, size_t len, unsigned int seed)
 	return fd;
 }
 
-/* CRC-32C, bit by bit: reflected polynomial 0x82F63B78, inverted before and after. */
+/* CRC-32C: reflected polynomial 0x82F63B78, inverted before and after. */
 static inline __u32 crc32c_of(const void *p, size_t len, __u32 seed)
 {
+	static __u32 table[256];
 	const unsigned char *b = p;
-	__u32 crc = ~seed;
+	__u32 crc, i;
 	int bit;
 
-	while (len--) {
-		crc ^= *b++;
-		for (bit = 0; bit < 8; bit++)
+	for (i = 0; i < 256 && !table[255]; i++) {
+		for (crc = i, bit = 0; bit < 8; bit++)
 			crc = (crc >> 1) ^ (crc & 1 ? 0x82F63B78u : 0);
+		table[i] = crc;
 	}
+	for (crc = ~seed; len--; b++)
+		crc = (crc >> 8) ^ table[(crc ^ *b) & 0xff];
 	return ~crc;
 }
 

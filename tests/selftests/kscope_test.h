@@ -117,6 +117,7 @@ static inline int scope_map(struct scope *scope, int fd,
 {
 	void *ring, *head;
 
+	*scope = (struct scope){ .fd = -1 };
 	ring = mmap(NULL, arg->ring_bytes, PROT_READ, MAP_SHARED, fd,
 		    KSCOPE_MMAP_RING);
 	if (ring == MAP_FAILED)

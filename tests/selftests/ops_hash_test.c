@@ -104,8 +104,9 @@ TEST_F(hash, open_tells_digest_and_block_size)
 		EXPECT_EQ(algorithms[i].digest_size, arg.digest_size);
 		EXPECT_EQ(algorithms[i].block_size, arg.block_size);
 		EXPECT_NE(self->hash, handles[i]);
-		for (j = 0; j < i; j++)
+		for (j = 0; j < i; j++) {
 			EXPECT_NE(handles[j], handles[i]);
+		}
 	}
 	ASSERT_EQ(0, query(self->scope.fd, &q));
 	EXPECT_EQ(1 + ARRAY_SIZE(algorithms), q.nr_hashes);
@@ -117,8 +118,9 @@ TEST_F(hash, too_many_hashes_are_enospc)
 	unsigned int i;
 
 	ASSERT_EQ(0, dev_info(&info));
-	for (i = 1; i < info.max_hashes; i++)
+	for (i = 1; i < info.max_hashes; i++) {
 		ASSERT_LT(0, hash_open(self->scope.fd, "sha256"));
+	}
 	EXPECT_EQ(-ENOSPC, hash_open(self->scope.fd, "sha256"));
 }
 
@@ -199,9 +201,10 @@ TEST_F(hash, many_one_shot_digests_with_one_hash_do_not_disturb_each_other)
 				     self->buf, PAGE + 32 * i);
 	ASSERT_EQ(32, spawn(self->scope.fd, descs, 32));
 	ASSERT_EQ(0, join(self->scope.fd));
-	for (i = 0; i < 32; i++)
+	for (i = 0; i < 32; i++) {
 		EXPECT_STREQ(i % 2 ? algorithms[2].abc : LONG_SHA256,
 			     hex(self->mem + PAGE + 32 * i, 32));
+	}
 }
 
 FIXTURE(running)
@@ -368,12 +371,15 @@ TEST_F(running, digest_is_broken_by_a_cancelled_piece_until_the_next_first)
 	ASSERT_EQ(0, join(self->scope.fd));
 	for (i = 0; i < 4; i++) {
 		ASSERT_TRUE(reap(&self->scope, &self->c));
-		if (self->c.child == handles[0])
+		if (self->c.child == handles[0]) {
 			EXPECT_EQ(KSCOPE_FINISHED, self->c.outcome);
-		if (self->c.child == handles[2])
+		}
+		if (self->c.child == handles[2]) {
 			EXPECT_EQ(KSCOPE_NEVER_STARTED, self->c.outcome);
-		if (self->c.child == handles[3])
+		}
+		if (self->c.child == handles[3]) {
 			EXPECT_EQ(-EBADMSG, self->c.status);
+		}
 	}
 	EXPECT_TRUE(bytes_are(self->mem + OUT, 64, 0x77));
 

@@ -88,8 +88,9 @@ TEST_F(memory, nop_does_nothing_and_says_so)
 	EXPECT_EQ(KSCOPE_CAUSE_NONE, self->c.cause);
 	EXPECT_EQ(0, self->c.done);
 	EXPECT_EQ(0, self->c.value);
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < 3; i++) {
 		EXPECT_EQ(0, self->c.reserved[i]);
+	}
 }
 
 TEST_F(memory, sleep_ends_at_its_time_and_not_before)

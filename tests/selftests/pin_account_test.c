@@ -27,8 +27,9 @@ FIXTURE_SETUP(account)
 
 FIXTURE_TEARDOWN(account)
 {
-	if (self->scope.fd >= 0)
+	if (self->scope.fd >= 0) {
 		EXPECT_EQ(0, scope_close(&self->scope));
+	}
 	EXPECT_EQ(self->pins, pins_now());
 	EXPECT_EQ(0, vm_pages("VmPin"));
 	munmap(self->mem, PAGES * PAGE);
@@ -198,10 +199,20 @@ TEST_F(account, max_buffers_of_0_means_64)
 {
 	int i;
 
-	for (i = 0; i < 64; i++)
+	for (i = 0; i < 64; i++) {
 		ASSERT_LT(0, buf_pin(self->scope.fd, self->mem, 1, 0));
+	}
 	EXPECT_EQ(-ENOSPC, buf_pin(self->scope.fd, self->mem, 1, 0));
 	expect_pages(_metadata, self, 64);
+}
+
+static int buf_pin_at(int fd, __u64 addr, __u64 len)
+{
+	struct kscope_buf_pin arg = { .size = sizeof(arg),
+				      .addr = addr,
+				      .len = len };
+
+	return xioctl(fd, KSCOPE_IOC_BUF_PIN, &arg);
 }
 
 TEST_F(account, values_that_cannot_be_a_buffer)
@@ -215,9 +226,11 @@ TEST_F(account, values_that_cannot_be_a_buffer)
 	EXPECT_EQ(-EINVAL,
 		  buf_pin(fd, self->mem, info.max_buffer_bytes + 1, 0));
 	EXPECT_EQ(-EINVAL, buf_pin(fd, self->mem, 1ULL << 62, 0));
-	EXPECT_EQ(-EOVERFLOW, buf_pin(fd, self->mem, ~0ULL, 0));
-	EXPECT_EQ(-EOVERFLOW,
-		  buf_pin(fd, self->mem, ~0ULL - to_u64(self->mem) + 2, 0));
+	EXPECT_EQ(-EINVAL, buf_pin(fd, self->mem, ~0ULL, 0));
+	EXPECT_EQ(-EOVERFLOW, buf_pin_at(fd, ~0ULL, 1));
+	EXPECT_EQ(-EOVERFLOW, buf_pin_at(fd, ~0ULL - PAGE + 1, PAGE));
+	EXPECT_EQ(-EOVERFLOW, buf_pin_at(fd, ~0ULL - 100, 1 << 20));
+	EXPECT_EQ(-EINVAL, buf_pin_at(fd, ~0ULL, ~0ULL));
 	EXPECT_EQ(-EFAULT, buf_pin(fd, NULL, 1, 0));
 	EXPECT_EQ(-EFAULT, buf_pin(fd, NULL, PAGE, KSCOPE_PIN_READ_ONLY));
 	expect_pages(_metadata, self, 0);

@@ -13,10 +13,16 @@ set -euo pipefail
 
 APT=() # options that make apt use lists of our own
 
+lock() {
+	exec 9>"$CACHE/fetch.lock"
+	flock -n 9 || { say "waiting for another run that fills the cache"; flock 9; }
+}
+
 # Debian 12's stock lists may lack the security suite, may be stale or missing, and refreshing them takes root.
 private_apt() {
 	local d=$CACHE/apt
 	((${#APT[@]} == 0)) || return 1
+	lock
 	mkdir -p "$d/lists/partial" "$d/cache/archives/partial"
 	printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s\n' \
 		'http://deb.debian.org/debian bookworm main' \
@@ -75,12 +81,13 @@ get_kernel() {
 	kver=${image#linux-image-}
 	deb=$(version "$image")
 	dir=$CACHE/kernel-${kver}_${deb//[^[:alnum:].+-]/_}
+	[[ -d $dir ]] || lock
 	if [[ ! -d $dir ]]; then
 		common=linux-headers-${kver%-cloud-amd64}-common
 		kbuild=linux-kbuild-${kver%-cloud-amd64}
 		[[ $1 != 6.1 ]] || kbuild=linux-kbuild-6.1
 		fetch "$dir" "$image" "linux-headers-$kver" "$common" "$kbuild" ||
-			{ private_apt && get_kernel "$1"; return; } ||
+			{ private_apt && { get_kernel "$1"; return; }; } ||
 			fetch "$dir" "$image-unsigned" "linux-headers-$kver" "$common" "$kbuild" ||
 			die "cannot fetch Linux $1"
 		# the only absolute path in the headers
@@ -107,8 +114,9 @@ get_source() {
 	else
 		dir=$CACHE/source-6.12_${deb//[^[:alnum:].+-]/_}
 	fi
+	[[ -d $dir ]] || lock
 	if [[ ! -d $dir ]]; then
-		fetch "$dir" $pkg || { private_apt && get_source; return; } || die "cannot fetch $pkg"
+		fetch "$dir" $pkg || { private_apt && { get_source; return; }; } || die "cannot fetch $pkg"
 		run_slow "unpacking the kernel's source" \
 			tar -C "$dir.part" --strip-components=1 -xf "$dir.part/usr/src/$pkg.tar.xz" || die "unpacking failed"
 		rm -f "$dir.part/usr/src/$pkg.tar.xz"
@@ -124,8 +132,6 @@ own_kernel() {
 	echo "KVER=$(cat "$kdir/include/config/kernel.release") IMAGE=$1 KDIR=$kdir MODULES=${MODULES:-}"
 }
 
-exec 9>"$CACHE/fetch.lock"
-flock -n 9 || { say "waiting for another run that fills the cache"; flock 9; }
 case ${1-} in
 6.12 | 6.1) get_kernel "$1" ;;
 source) get_source ;;

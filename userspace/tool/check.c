@@ -58,13 +58,13 @@ static struct job *improper_line(struct list *list)
 	return job;
 }
 
-static struct job *line_job(struct list *list, size_t len)
+static struct job *line_job(struct list *list)
 {
 	unsigned char expected[DIGEST_MAX];
 	struct job *job;
 	char *name;
 
-	if (!line_parse(&list->format, list->line, len, &name, expected))
+	if (!line_parse(&list->format, list->line, &name, expected))
 		return improper_line(list);
 	if (list->is_stdin && !strcmp(name, "-"))
 		return improper_line(list);
@@ -86,7 +86,7 @@ static struct job *list_next(struct source *source)
 		list->line_nr++;
 		len = (ssize_t)trim_line(list->line, (size_t)len);
 		if (len)
-			return line_job(list, (size_t)len);
+			return line_job(list);
 	}
 	return NULL;
 }
@@ -96,7 +96,7 @@ static struct job *list_next(struct source *source)
 static void print_result(const struct list *list, const struct job *job,
 			 const char *result)
 {
-	bool odd = name_is_odd(job->name);
+	bool odd = strchr(job->name, '\n');
 
 	if (list->options->status)
 		return;
@@ -163,8 +163,8 @@ static int list_verdict(const struct list *list)
 	const struct sum_options *options = list->options;
 
 	if (!list->nr_proper) {
-		message("%s: no properly formatted %s checksum lines found",
-			quote_name(list->name), list->format.tag);
+		message("%s: no properly formatted checksum lines found",
+			quote_name(list->name));
 		return 0;
 	}
 	if (!options->status)

@@ -90,15 +90,13 @@ static bool parse_plain(struct line_format *format, char *s, bool escaped,
 	return !escaped || unescape_name(s);
 }
 
-bool line_parse(struct line_format *format, char *line, size_t len, char **name,
+bool line_parse(struct line_format *format, char *line, char **name,
 		unsigned char *digest)
 {
 	size_t tag_len = strlen(format->tag);
 	char *s = skip_blanks(line);
 	bool escaped = *s == '\\';
 
-	if (strlen(line) != len)
-		return false;
 	s += escaped;
 	if (strncmp(s, format->tag, tag_len))
 		return parse_plain(format, s, escaped, name, digest);

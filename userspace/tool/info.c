@@ -78,7 +78,7 @@ static int print_info(int dev)
 
 	if (ret)
 		return ret;
-	printf("kscope %s, interface %u of the module, %u of this program\n",
+	printf("kscope %s, interface %u of the module, %d of this program\n",
 	       KSCOPE_VERSION, info.abi_version, KSCOPE_ABI_VERSION);
 	print_limits(&info);
 	return print_ops(dev, info.nr_ops);

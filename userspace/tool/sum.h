@@ -66,7 +66,7 @@ struct line_format {
 };
 
 /* Parse a line, in place. false: it is not properly formatted. */
-bool line_parse(struct line_format *format, char *line, size_t len, char **name,
+bool line_parse(struct line_format *format, char *line, char **name,
 		unsigned char *digest);
 
 #endif /* KSCOPE_TOOL_SUM_H */

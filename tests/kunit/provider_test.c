@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Operations of another module: registering, misbehaving, being cancelled, going away.
+ */
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
+
+#include "kscope.h"
+
+/**
+ * struct fake - an op that does what the test says
+ * @op: registered
+ * @entered: a child runs
+ * @leave: let it go on
+ * @status: what it returns
+ * @cancels: how often the cancel callback came
+ */
+struct fake {
+	struct kscope_op op;
+	struct completion entered;
+	struct completion leave;
+	int status;
+	atomic_t cancels;
+	struct kscope_scope *scope;
+};
+
+/* Ops carry no pointer of their own, and one test runs at a time. */
+static struct fake *fake;
+
+static int fake_run(struct kscope_child *child)
+{
+	complete(&fake->entered);
+	wait_for_completion(&fake->leave);
+	kscope_child_set_value(child, 42);
+	return fake->status;
+}
+
+static void fake_cancel(struct kscope_child *child)
+{
+	atomic_inc(&fake->cancels);
+}
+
+static int fake_check(const struct kscope_desc *desc)
+{
+	return desc->user_data == 13 ? -EINVAL : 0;
+}
+
+static int provider_test_init(struct kunit *test)
+{
+	struct kscope_scope_params params = { .capacity = 8 };
+
+	fake = kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, fake);
+	init_completion(&fake->entered);
+	init_completion(&fake->leave);
+	fake->op = (struct kscope_op){
+		.name = "fake", .owner = THIS_MODULE, .attributes = KSCOPE_OP_BLOCKS,
+		.check = fake_check, .run = fake_run, .cancel = fake_cancel,
+	};
+	KUNIT_ASSERT_EQ(test, kscope_op_register(&fake->op), 0);
+	fake->scope = kscope_scope_create(&params);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(fake->scope));
+	return 0;
+}
+
+static void provider_test_exit(struct kunit *test)
+{
+	complete_all(&fake->leave);
+	kscope_scope_destroy(fake->scope);
+	kscope_op_unregister(&fake->op);
+}
+
+static struct kscope_desc fake_desc(void)
+{
+	return (struct kscope_desc){ .op = fake->op.number };
+}
+
+static u64 spawn_running(struct kunit *test)
+{
+	struct kscope_desc desc = fake_desc();
+	u64 handle;
+
+	KUNIT_ASSERT_EQ(test, kscope_child_spawn(fake->scope, &desc, 1, &handle), 1);
+	wait_for_completion(&fake->entered);
+	return handle;
+}
+
+static struct kscope_completion let_it_end(struct kunit *test, int status)
+{
+	struct kscope_completion record = {};
+
+	fake->status = status;
+	complete(&fake->leave);
+	KUNIT_EXPECT_EQ(test, kscope_scope_join(fake->scope, 0, NULL), 0);
+	KUNIT_EXPECT_EQ(test, kscope_scope_reap(fake->scope, &record, 1), 1);
+	return record;
+}
+
+static void registered_op_runs(struct kunit *test)
+{
+	struct kscope_completion record;
+
+	KUNIT_EXPECT_GE(test, (u32)fake->op.number, KSCOPE_OP_PROVIDER);
+	spawn_running(test);
+	record = let_it_end(test, 0);
+	KUNIT_EXPECT_EQ(test, record.outcome, KSCOPE_FINISHED);
+	KUNIT_EXPECT_EQ(test, record.value, 42);
+}
+
+static void nonsense_from_an_op_is_an_io_error(struct kunit *test)
+{
+	struct kscope_completion record;
+
+	spawn_running(test);
+	record = let_it_end(test, 4711);
+	KUNIT_EXPECT_EQ(test, record.outcome, KSCOPE_FAILED);
+	KUNIT_EXPECT_EQ(test, record.status, -EIO);
+}
+
+static void op_may_refuse_a_descriptor(struct kunit *test)
+{
+	struct kscope_desc desc = fake_desc();
+
+	desc.user_data = 13;
+	KUNIT_EXPECT_EQ(test, kscope_child_spawn(fake->scope, &desc, 1, NULL), -EINVAL);
+}
+
+static void cancel_is_delivered_once(struct kunit *test)
+{
+	struct kscope_cancel_counts counts;
+	struct kscope_completion record;
+	u64 handle = spawn_running(test);
+
+	KUNIT_EXPECT_EQ(test, kscope_child_cancel(fake->scope, KSCOPE_CANCEL_CHILD, handle,
+						  &counts), 0);
+	KUNIT_EXPECT_EQ(test, counts.told, 1);
+	KUNIT_EXPECT_EQ(test, kscope_child_cancel(fake->scope, KSCOPE_CANCEL_CHILD, handle,
+						  &counts), -EALREADY);
+	KUNIT_EXPECT_EQ(test, kscope_child_cancel(fake->scope, KSCOPE_CANCEL_SCOPE, 0,
+						  &counts), 0);
+	KUNIT_EXPECT_EQ(test, counts.already, 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->cancels), 1);
+	KUNIT_EXPECT_EQ(test, kscope_scope_release(fake->scope), -EBUSY);
+	record = let_it_end(test, 0);
+	KUNIT_EXPECT_EQ(test, record.outcome, KSCOPE_FINISHED_ANYWAY);
+	KUNIT_EXPECT_EQ(test, record.cause, KSCOPE_CAUSE_CALLER);
+}
+
+static int unregister_thread(void *arg)
+{
+	kscope_op_unregister(&fake->op);
+	complete(arg);
+	return 0;
+}
+
+static void unregister_waits_for_the_last_child(struct kunit *test)
+{
+	DECLARE_COMPLETION_ONSTACK(gone);
+	struct kscope_desc desc;
+
+	spawn_running(test);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(unregister_thread, &gone, "unregister")));
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&gone, HZ / 10), 0);
+	desc = fake_desc();
+	KUNIT_EXPECT_EQ(test, kscope_child_spawn(fake->scope, &desc, 1, NULL), -EINVAL);
+	let_it_end(test, 0);
+	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&gone, 10 * HZ), 0);
+	KUNIT_EXPECT_EQ(test, kscope_op_register(&fake->op), 0);
+}
+
+static void rows_that_make_no_sense_are_refused(struct kunit *test)
+{
+	struct kscope_op no_name = fake->op;
+	struct kscope_op no_run = fake->op;
+	struct kscope_op ranges = fake->op;
+	struct kscope_op file = fake->op;
+
+	no_name.name = NULL;
+	no_run.run = NULL;
+	ranges.nr_ranges = KSCOPE_MAX_RANGES + 1;
+	file.attributes = KSCOPE_OP_TAKES_FILE;
+	KUNIT_EXPECT_EQ(test, kscope_op_register(&no_name), -EINVAL);
+	KUNIT_EXPECT_EQ(test, kscope_op_register(&no_run), -EINVAL);
+	KUNIT_EXPECT_EQ(test, kscope_op_register(&ranges), -EINVAL);
+	KUNIT_EXPECT_EQ(test, kscope_op_register(&file), -EINVAL);
+}
+
+static struct kunit_case provider_cases[] = {
+	KUNIT_CASE(registered_op_runs),
+	KUNIT_CASE(nonsense_from_an_op_is_an_io_error),
+	KUNIT_CASE(op_may_refuse_a_descriptor),
+	KUNIT_CASE(cancel_is_delivered_once),
+	KUNIT_CASE(unregister_waits_for_the_last_child),
+	KUNIT_CASE(rows_that_make_no_sense_are_refused),
+	{}
+};
+
+static struct kunit_suite provider_suite = {
+	.name = "kscope_provider",
+	.init = provider_test_init,
+	.exit = provider_test_exit,
+	.test_cases = provider_cases,
+};
+
+kunit_test_suite(provider_suite);
+
+MODULE_LICENSE("GPL");

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The transitions of a child and the tally of a scope.
+ */
+#include <kunit/test.h>
+
+#include "state.h"
+
+#define ENTRIES 4
+
+static void make_queued(struct kscope_life *life, struct kscope_tally *tally)
+{
+	kscope_life_reserve(life, tally);
+	kscope_life_publish(life, tally);
+}
+
+static void make_running(struct kscope_life *life, struct kscope_tally *tally)
+{
+	make_queued(life, tally);
+	kscope_life_start(life, tally);
+}
+
+static void open_scope_admits_up_to_its_entries(struct kunit *test)
+{
+	struct kscope_life life[ENTRIES] = {};
+	struct kscope_tally tally;
+	int i;
+
+	kscope_tally_init(&tally, ENTRIES);
+	for (i = 0; i < ENTRIES; i++) {
+		KUNIT_EXPECT_EQ(test, kscope_tally_admits(&tally, 0), 0);
+		KUNIT_EXPECT_EQ(test, kscope_tally_admits(&tally, ENTRIES - i), -EAGAIN);
+		make_queued(&life[i], &tally);
+	}
+	KUNIT_EXPECT_EQ(test, kscope_tally_admits(&tally, 0), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, kscope_tally_outstanding(&tally), ENTRIES);
+}
+
+static void every_phase_counts_as_outstanding(struct kunit *test)
+{
+	struct kscope_life life = {};
+	struct kscope_tally tally;
+
+	kscope_tally_init(&tally, ENTRIES);
+	kscope_life_reserve(&life, &tally);
+	KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), -EBUSY);
+	kscope_life_publish(&life, &tally);
+	KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), -EBUSY);
+	kscope_life_start(&life, &tally);
+	KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), -EBUSY);
+	kscope_life_end(&life, &tally, 0);
+	KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), 0);
+	KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), -ESHUTDOWN);
+}
+
+static void aborted_child_never_existed(struct kunit *test)
+{
+	struct kscope_life life = {};
+	struct kscope_tally tally;
+
+	kscope_tally_init(&tally, ENTRIES);
+	kscope_life_reserve(&life, &tally);
+	kscope_life_abort(&life, &tally);
+	KUNIT_EXPECT_EQ(test, tally.spawned, 0);
+	KUNIT_EXPECT_EQ(test, tally.completed, 0);
+	KUNIT_EXPECT_EQ(test, kscope_tally_outstanding(&tally), 0);
+	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CALLER), KSCOPE_VERDICT_GONE);
+}
+
+static void cancelled_scope_admits_nothing(struct kunit *test)
+{
+	struct kscope_tally tally;
+
+	kscope_tally_init(&tally, ENTRIES);
+	KUNIT_EXPECT_EQ(test, kscope_tally_cancel(&tally), 0);
+	KUNIT_EXPECT_EQ(test, kscope_tally_cancel(&tally), 0);
+	KUNIT_EXPECT_EQ(test, kscope_tally_admits(&tally, 0), -ECANCELED);
+	KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), 0);
+	KUNIT_EXPECT_EQ(test, kscope_tally_admits(&tally, 0), -ESHUTDOWN);
+	KUNIT_EXPECT_EQ(test, kscope_tally_cancel(&tally), -ESHUTDOWN);
+}
+
+static void reserved_child_cannot_be_cancelled(struct kunit *test)
+{
+	struct kscope_life life = {};
+	struct kscope_tally tally;
+
+	kscope_tally_init(&tally, ENTRIES);
+	kscope_life_reserve(&life, &tally);
+	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CALLER), KSCOPE_VERDICT_GONE);
+	KUNIT_EXPECT_EQ(test, life.cause, KSCOPE_CAUSE_NONE);
+}
+
+static void queued_child_that_is_cancelled_never_starts(struct kunit *test)
+{
+	struct kscope_life life = {};
+	struct kscope_tally tally;
+	struct kscope_end end;
+
+	kscope_tally_init(&tally, ENTRIES);
+	make_queued(&life, &tally);
+	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CLOSE), KSCOPE_VERDICT_ENDS);
+	end = kscope_life_end(&life, &tally, 0);
+	KUNIT_EXPECT_EQ(test, end.outcome, KSCOPE_NEVER_STARTED);
+	KUNIT_EXPECT_EQ(test, end.status, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, end.cause, KSCOPE_CAUSE_CLOSE);
+	KUNIT_EXPECT_EQ(test, tally.cancelled, 1);
+	KUNIT_EXPECT_EQ(test, tally.queued, 0);
+}
+
+static void first_cause_stands(struct kunit *test)
+{
+	struct kscope_life life = {};
+	struct kscope_tally tally;
+	struct kscope_end end;
+
+	kscope_tally_init(&tally, ENTRIES);
+	make_running(&life, &tally);
+	KUNIT_EXPECT_EQ(test, kscope_life_state(&life), KSCOPE_STATE_RUNNING);
+	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CALLER), KSCOPE_VERDICT_TOLD);
+	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CLOSE),
+			KSCOPE_VERDICT_ALREADY);
+	KUNIT_EXPECT_EQ(test, kscope_life_state(&life), KSCOPE_STATE_CANCELLING);
+	end = kscope_life_end(&life, &tally, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, end.cause, KSCOPE_CAUSE_CALLER);
+	KUNIT_EXPECT_EQ(test, end.outcome, KSCOPE_STOPPED);
+}
+
+struct end_case {
+	const char *name;
+	int status;
+	u8 cause;
+	u16 outcome;
+	int reported;
+};
+
+static const struct end_case end_cases[] = {
+	{ "finished", 0, 0, KSCOPE_FINISHED, 0 },
+	{ "finished anyway", 0, KSCOPE_CAUSE_CALLER, KSCOPE_FINISHED_ANYWAY, 0 },
+	{ "stopped", -ECANCELED, KSCOPE_CAUSE_CALLER, KSCOPE_STOPPED, -ECANCELED },
+	{ "failed", -EIO, 0, KSCOPE_FAILED, -EIO },
+	{ "failed although cancelled", -EIO, KSCOPE_CAUSE_CALLER, KSCOPE_FAILED, -EIO },
+	{ "claims to be cancelled", -ECANCELED, 0, KSCOPE_FAILED, -ECANCELED },
+	{ "returns nonsense", 17, 0, KSCOPE_FAILED, -EIO },
+	{ "returns no errno", -4096, 0, KSCOPE_FAILED, -EIO },
+	{ "returns the last errno", -4095, 0, KSCOPE_FAILED, -4095 },
+};
+
+static void end_case_name(const struct end_case *c, char *name)
+{
+	strscpy(name, c->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(end, end_cases, end_case_name);
+
+static void end_of_a_running_child_is_told_apart(struct kunit *test)
+{
+	const struct end_case *c = test->param_value;
+	struct kscope_life life = {};
+	struct kscope_tally tally;
+	struct kscope_end end;
+
+	kscope_tally_init(&tally, ENTRIES);
+	make_running(&life, &tally);
+	if (c->cause)
+		kscope_life_cancel(&life, c->cause);
+	end = kscope_life_end(&life, &tally, c->status);
+	KUNIT_EXPECT_EQ(test, end.outcome, c->outcome);
+	KUNIT_EXPECT_EQ(test, end.status, c->reported);
+	KUNIT_EXPECT_EQ(test, end.cause, c->cause);
+	KUNIT_EXPECT_EQ(test, tally.completed, 1);
+	KUNIT_EXPECT_EQ(test, tally.failed, c->outcome == KSCOPE_FAILED);
+	KUNIT_EXPECT_EQ(test, tally.cancelled, c->outcome == KSCOPE_STOPPED);
+	KUNIT_EXPECT_EQ(test, kscope_tally_outstanding(&tally), 0);
+}
+
+static struct kunit_case state_cases[] = {
+	KUNIT_CASE(open_scope_admits_up_to_its_entries),
+	KUNIT_CASE(every_phase_counts_as_outstanding),
+	KUNIT_CASE(aborted_child_never_existed),
+	KUNIT_CASE(cancelled_scope_admits_nothing),
+	KUNIT_CASE(reserved_child_cannot_be_cancelled),
+	KUNIT_CASE(queued_child_that_is_cancelled_never_starts),
+	KUNIT_CASE(first_cause_stands),
+	KUNIT_CASE_PARAM(end_of_a_running_child_is_told_apart, end_gen_params),
+	{}
+};
+
+static struct kunit_suite state_suite = {
+	.name = "kscope_state",
+	.test_cases = state_cases,
+};
+
+kunit_test_suite(state_suite);
+
+MODULE_LICENSE("GPL");
