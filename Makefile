@@ -30,15 +30,15 @@ module:
 	@cp -as $(CURDIR)/Kbuild $(CURDIR)/kmod $(CURDIR)/uapi $(kmod)
 	@cp -as $(CURDIR)/tests/modules $(kmod)/tests
 ifdef LOG
-	@$(kbuild) modules >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
+	@+$(kbuild) modules >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
 else
-	$(kbuild) modules
+	+$(kbuild) modules
 	@echo "to load it: insmod $(kmod)/kscope.ko"
 endif
 
 .PHONY: modules_install
 modules_install: module
-	$(kbuild) modules_install
+	+$(kbuild) modules_install
 	depmod $(release)
 
 .PHONY: install uninstall

@@ -18,7 +18,8 @@ static u32 batch_draft(struct kscope_batch *batch)
 
 	batch->error = 0;
 	for (i = 0; i < batch->nr; i++) {
-		batch->error = kscope_child_draft(&batch->drafts[i], &batch->descs[i]);
+		batch->error =
+			kscope_child_draft(&batch->drafts[i], &batch->descs[i]);
 		if (batch->error)
 			break;
 	}
@@ -32,7 +33,8 @@ static u32 batch_draft(struct kscope_batch *batch)
  *
  * Context: process context of the spawner; may sleep.
  */
-void kscope_batch_reserve(struct kscope_scope *scope, struct kscope_batch *batch)
+void kscope_batch_reserve(struct kscope_scope *scope,
+			  struct kscope_batch *batch)
 {
 	u32 nr_drafts = batch_draft(batch);
 	int ret = 0;
@@ -41,7 +43,8 @@ void kscope_batch_reserve(struct kscope_scope *scope, struct kscope_batch *batch
 	spin_lock(&scope->lock);
 	for (batch->nr = 0; batch->nr < nr_drafts; batch->nr++) {
 		i = batch->nr;
-		ret = kscope_child_reserve(scope, &batch->drafts[i], &batch->descs[i]);
+		ret = kscope_child_reserve(scope, &batch->drafts[i],
+					   &batch->descs[i]);
 		if (ret)
 			break;
 	}
@@ -126,8 +129,8 @@ static void batch_report(const struct kscope_batch *batch, u64 *handles)
  * Return: how many were accepted: up to the first that is refused. If that is the first of
  * all, its errno as in the ABI's table.
  */
-int kscope_child_spawn(struct kscope_scope *scope, const struct kscope_desc *descs, u32 nr,
-		       u64 *handles)
+int kscope_child_spawn(struct kscope_scope *scope,
+		       const struct kscope_desc *descs, u32 nr, u64 *handles)
 {
 	struct kscope_batch *batch = kmalloc(sizeof(*batch), GFP_KERNEL);
 	u32 done = 0;

@@ -16,8 +16,8 @@
 
 #include "internal.h"
 
-#define HANDLE_SLOT_BITS	12
-#define HANDLE_MAX_GENERATION	((1U << (31 - HANDLE_SLOT_BITS)) - 1)
+#define HANDLE_SLOT_BITS 12
+#define HANDLE_MAX_GENERATION ((1U << (31 - HANDLE_SLOT_BITS)) - 1)
 
 static_assert(1U << HANDLE_SLOT_BITS == KSCOPE_MAX_BUFFERS);
 
@@ -45,7 +45,8 @@ static int table_reserve(struct kscope_scope *scope, struct kscope_buf *buf)
 	return -ENOSPC;
 }
 
-static struct kscope_buf_slot *table_slot(const struct kscope_scope *scope, u32 handle)
+static struct kscope_buf_slot *table_slot(const struct kscope_scope *scope,
+					  u32 handle)
 {
 	u32 i = handle & (KSCOPE_MAX_BUFFERS - 1);
 
@@ -62,7 +63,8 @@ static struct kscope_buf_slot *table_slot(const struct kscope_scope *scope, u32 
  * Context: under the scope's lock.
  * Return: the buffer or NULL.
  */
-struct kscope_buf *kscope_buf_lookup(const struct kscope_scope *scope, u32 handle)
+struct kscope_buf *kscope_buf_lookup(const struct kscope_scope *scope,
+				     u32 handle)
 {
 	struct kscope_buf_slot *slot = table_slot(scope, handle);
 
@@ -81,7 +83,8 @@ static struct kscope_buf *buf_alloc(u64 addr, u64 len, unsigned int access)
 	buf->access = access;
 	buf->first = offset_in_page(addr);
 	buf->len = len;
-	buf->nr_pages = ((addr + len - 1) >> PAGE_SHIFT) - (addr >> PAGE_SHIFT) + 1;
+	buf->nr_pages =
+		((addr + len - 1) >> PAGE_SHIFT) - (addr >> PAGE_SHIFT) + 1;
 	return buf;
 }
 
@@ -160,7 +163,8 @@ free:
  * Context: process context; sleeps, faults pages in, takes the mmap_lock. Killable.
  * Return: the handle, which is positive, or a negative errno as in the ABI's table.
  */
-int kscope_buf_pin(struct kscope_scope *scope, u64 addr, u64 len, unsigned int access)
+int kscope_buf_pin(struct kscope_scope *scope, u64 addr, u64 len,
+		   unsigned int access)
 {
 	struct kscope_buf *buf = buf_alloc(addr, len, access);
 
@@ -174,11 +178,13 @@ static int kernel_pages(struct kscope_buf *buf, u64 addr)
 	void *page = (void *)(unsigned long)(addr - buf->first);
 	unsigned long i;
 
-	buf->pages = kvmalloc_array(buf->nr_pages, sizeof(*buf->pages), GFP_KERNEL_ACCOUNT);
+	buf->pages = kvmalloc_array(buf->nr_pages, sizeof(*buf->pages),
+				    GFP_KERNEL_ACCOUNT);
 	if (!buf->pages)
 		return -ENOMEM;
 	for (i = 0; i < buf->nr_pages; i++, page += PAGE_SIZE)
-		buf->pages[i] = is_vmalloc_addr(page) ? vmalloc_to_page(page) : virt_to_page(page);
+		buf->pages[i] = is_vmalloc_addr(page) ? vmalloc_to_page(page) :
+							virt_to_page(page);
 	return 0;
 }
 
@@ -193,7 +199,8 @@ static int kernel_pages(struct kscope_buf *buf, u64 addr)
  * Context: process context; may sleep.
  * Return: the handle, which is positive; -EINVAL, -ENOMEM, -ENOSPC, -ECANCELED or -ESHUTDOWN.
  */
-int kscope_buf_add(struct kscope_scope *scope, void *addr, size_t len, unsigned int access)
+int kscope_buf_add(struct kscope_scope *scope, void *addr, size_t len,
+		   unsigned int access)
 {
 	struct kscope_buf *buf;
 
@@ -224,8 +231,8 @@ static void table_remove(struct kscope_scope *scope, struct kscope_buf *buf)
  * Context: process context; may sleep.
  * Return: 0 and the memory is the caller's again; -ENOENT; -EBUSY.
  */
-int kscope_buf_drop(struct kscope_scope *scope, u32 handle, struct kscope_blocker *blockers,
-		    u32 *nr_blockers)
+int kscope_buf_drop(struct kscope_scope *scope, u32 handle,
+		    struct kscope_blocker *blockers, u32 *nr_blockers)
 {
 	struct kscope_buf *buf;
 	int ret = 0;
@@ -236,7 +243,8 @@ int kscope_buf_drop(struct kscope_scope *scope, u32 handle, struct kscope_blocke
 		ret = -ENOENT;
 	} else if (buf->leases) {
 		ret = -EBUSY;
-		*nr_blockers = kscope_scope_blockers(scope, buf, blockers, *nr_blockers);
+		*nr_blockers = kscope_scope_blockers(scope, buf, blockers,
+						     *nr_blockers);
 	} else {
 		table_remove(scope, buf);
 	}
@@ -321,7 +329,8 @@ struct page *kscope_buf_page(const struct kscope_buf *buf, u64 pos, u32 *off)
  * reverse order.
  * Return: the address, for kscope_child_unmap().
  */
-void *kscope_child_map(struct kscope_child *child, unsigned int range, u64 pos, size_t *len)
+void *kscope_child_map(struct kscope_child *child, unsigned int range, u64 pos,
+		       size_t *len)
 {
 	u64 start = range ? child->desc.off2 : child->desc.off;
 	struct page *page;

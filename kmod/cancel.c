@@ -3,7 +3,7 @@
  * Cancelling. Each outstanding child is on one list of its scope, and its phase says
  * what a cancel means, so no queue has to be searched and nothing can hide between two
  * of them. A queued child ends at once; a running one is told, and its return is the
- * acknowledgement. Neither needs memory, a free slot, or the child's help.
+ * acknowledgment. Neither needs memory, a free slot, or the child's help.
  */
 #include <linux/sched.h>
 #include <linux/wait_bit.h>
@@ -36,7 +36,8 @@ static void child_cancel(struct kscope_child *child, u8 cause,
 	}
 }
 
-static int cancel_one(struct kscope_scope *scope, u64 handle, struct kscope_cancel_counts *counts)
+static int cancel_one(struct kscope_scope *scope, u64 handle,
+		      struct kscope_cancel_counts *counts)
 {
 	struct kscope_child *child;
 
@@ -65,17 +66,20 @@ static int cancel_by_user_data(struct kscope_scope *scope, u64 user_data,
 			cond_resched_lock(&scope->lock);
 	}
 	spin_unlock(&scope->lock);
-	return counts->never_started || counts->told || counts->already ? 0 : -ENOENT;
+	if (counts->never_started || counts->told || counts->already)
+		return 0;
+	return -ENOENT;
 }
 
-static void cancel_doomed(struct kscope_scope *scope, struct list_head *doomed, u8 cause,
-			  struct kscope_cancel_counts *counts)
+static void cancel_doomed(struct kscope_scope *scope, struct list_head *doomed,
+			  u8 cause, struct kscope_cancel_counts *counts)
 {
 	struct kscope_child *child;
 	u32 nr = 0;
 
 	lockdep_assert_held(&scope->lock);
-	while ((child = list_first_entry_or_null(doomed, struct kscope_child, node))) {
+	while ((child = list_first_entry_or_null(doomed, struct kscope_child,
+						 node))) {
 		child_cancel(child, cause, counts);
 		if (!(++nr % CANCEL_BURST))
 			cond_resched_lock(&scope->lock);
@@ -111,7 +115,8 @@ void kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 	kscope_scope_notify(scope);
 }
 
-static int cancel_all(struct kscope_scope *scope, struct kscope_cancel_counts *counts)
+static int cancel_all(struct kscope_scope *scope,
+		      struct kscope_cancel_counts *counts)
 {
 	int ret;
 
@@ -130,7 +135,7 @@ static int cancel_all(struct kscope_scope *scope, struct kscope_cancel_counts *c
  * @target: handle, user_data, or 0
  * @counts: set to what it met
  *
- * Context: process context; does not wait for acknowledgements.
+ * Context: process context; does not wait for acknowledgments.
  * Return: 0, -EINVAL, -ENOENT, -EALREADY (CHILD) or -ESHUTDOWN (SCOPE).
  */
 int kscope_child_cancel(struct kscope_scope *scope, u32 what, u64 target,

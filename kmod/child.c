@@ -30,7 +30,8 @@
 static_assert(1U << HANDLE_SLOT_BITS == KSCOPE_MAX_CAPACITY);
 
 /* Fields that the op does not use must be 0, so that they can get a meaning later. */
-static bool desc_has_stray_fields(const struct kscope_op *op, const struct kscope_desc *desc)
+static bool desc_has_stray_fields(const struct kscope_op *op,
+				  const struct kscope_desc *desc)
 {
 	u32 nr_ranges = op->nr_ranges;
 
@@ -40,12 +41,14 @@ static bool desc_has_stray_fields(const struct kscope_op *op, const struct kscop
 		nr_ranges = desc->op_flags & KSCOPE_HASH_LAST ? 2 : 1;
 	else if (desc->hash)
 		return true;
-	if (nr_ranges < 2 && desc->buf2 && !(op->attributes & KSCOPE_OP_TAKES_FILE))
+	if (nr_ranges < 2 && desc->buf2 &&
+	    !(op->attributes & KSCOPE_OP_TAKES_FILE))
 		return true;
 	return nr_ranges < 2 && desc->off2 && !op->uses_arg;
 }
 
-static int desc_check(const struct kscope_op *op, const struct kscope_desc *desc)
+static int desc_check(const struct kscope_op *op,
+		      const struct kscope_desc *desc)
 {
 	u64 end;
 
@@ -59,7 +62,8 @@ static int desc_check(const struct kscope_op *op, const struct kscope_desc *desc
 	}
 	if (op->nr_ranges > 0 && check_add_overflow(desc->off, desc->len, &end))
 		return -EOVERFLOW;
-	if (op->nr_ranges > 1 && check_add_overflow(desc->off2, desc->len, &end))
+	if (op->nr_ranges > 1 &&
+	    check_add_overflow(desc->off2, desc->len, &end))
 		return -EOVERFLOW;
 	return 0;
 }
@@ -73,14 +77,16 @@ static int desc_check(const struct kscope_op *op, const struct kscope_desc *desc
  * Return: 0, and kscope_child_reserve() or kscope_draft_drop() comes next; or a negative
  * errno as in the ABI's table.
  */
-int kscope_child_draft(struct kscope_draft *draft, const struct kscope_desc *desc)
+int kscope_child_draft(struct kscope_draft *draft,
+		       const struct kscope_desc *desc)
 {
 	int ret = -EINVAL;
 
 	draft->file = NULL;
 	draft->file_error = 0;
 	draft->child = NULL;
-	if (desc->flags & ~KSCOPE_CHILD_ALL || desc->reserved || desc->reserved2)
+	if (desc->flags & ~KSCOPE_CHILD_ALL || desc->reserved ||
+	    desc->reserved2)
 		return -EINVAL;
 	draft->op = kscope_op_get(desc->op);
 	if (!draft->op)
@@ -89,7 +95,8 @@ int kscope_child_draft(struct kscope_draft *draft, const struct kscope_desc *des
 	if (ret)
 		kscope_op_put(draft->op);
 	else if (draft->op->attributes & KSCOPE_OP_TAKES_FILE)
-		draft->file_error = kscope_fileio_get(draft->op, desc, &draft->file);
+		draft->file_error =
+			kscope_fileio_get(draft->op, desc, &draft->file);
 	return ret;
 }
 
@@ -114,18 +121,22 @@ struct borrow {
 	u64 len;
 };
 
-static u32 desc_borrows(const struct kscope_op *op, const struct kscope_desc *desc,
+static u32 desc_borrows(const struct kscope_op *op,
+			const struct kscope_desc *desc,
 			const struct kscope_hash *hash, struct borrow *borrow)
 {
-	borrow[0] = (struct borrow){ desc->buf, op->access[0], desc->off, desc->len };
-	borrow[1] = (struct borrow){ desc->buf2, op->access[1], desc->off2, desc->len };
+	borrow[0] = (struct borrow){ desc->buf, op->access[0], desc->off,
+				     desc->len };
+	borrow[1] = (struct borrow){ desc->buf2, op->access[1], desc->off2,
+				     desc->len };
 	if (!hash)
 		return op->nr_ranges;
 	borrow[1].len = crypto_shash_digestsize(hash->tfm);
 	return desc->op_flags & KSCOPE_HASH_LAST ? 2 : 1;
 }
 
-static int borrow_check(const struct borrow *borrow, const struct kscope_buf *buf)
+static int borrow_check(const struct borrow *borrow,
+			const struct kscope_buf *buf)
 {
 	if (borrow->off > buf->len || borrow->len > buf->len - borrow->off)
 		return -ERANGE;
@@ -142,16 +153,18 @@ static bool borrows_clash(const struct borrow *borrow)
 	       borrow[1].off < borrow[0].off + borrow[0].len;
 }
 
-static int child_resolve(const struct kscope_scope *scope, const struct kscope_draft *draft,
-			 const struct kscope_desc *desc, struct kscope_buf **buf,
-			 struct kscope_hash **hash)
+static int child_resolve(const struct kscope_scope *scope,
+			 const struct kscope_draft *draft,
+			 const struct kscope_desc *desc,
+			 struct kscope_buf **buf, struct kscope_hash **hash)
 {
 	struct borrow borrow[KSCOPE_MAX_RANGES];
 	int ret = draft->file_error;
 	u32 nr, i;
 
 	if (draft->op->attributes & KSCOPE_OP_TAKES_HASH) {
-		if (scope->kind != KSCOPE_KIND_ORDERED && desc->op_flags != KSCOPE_HASH_ALL)
+		if (scope->kind != KSCOPE_KIND_ORDERED &&
+		    desc->op_flags != KSCOPE_HASH_ALL)
 			return -EINVAL;
 		*hash = kscope_hash_lookup(scope, desc->hash);
 		if (!*hash)
@@ -175,7 +188,8 @@ static struct kscope_child *slot_take(struct kscope_scope *scope)
 	struct kscope_child *child;
 	u64 slot;
 
-	child = list_first_entry_or_null(&scope->free, struct kscope_child, node);
+	child = list_first_entry_or_null(&scope->free, struct kscope_child,
+					 node);
 	if (child) {
 		list_del(&child->node);
 	} else {
@@ -183,7 +197,9 @@ static struct kscope_child *slot_take(struct kscope_scope *scope)
 		child->scope = scope;
 	}
 	slot = child - scope->slots;
-	child->handle = ((child->handle >> HANDLE_SLOT_BITS) + 1) << HANDLE_SLOT_BITS | slot;
+	child->handle = ((child->handle >> HANDLE_SLOT_BITS) + 1)
+				<< HANDLE_SLOT_BITS |
+			slot;
 	return child;
 }
 
@@ -237,7 +253,8 @@ int kscope_child_reserve(struct kscope_scope *scope, struct kscope_draft *draft,
 	lockdep_assert_held(&scope->lock);
 	ret = child_resolve(scope, draft, desc, buf, &hash);
 	if (!ret)
-		ret = kscope_tally_admits(&scope->tally, kscope_ring_unread(scope->ring));
+		ret = kscope_tally_admits(&scope->tally,
+					  kscope_ring_unread(scope->ring));
 	if (ret)
 		return ret;
 
@@ -303,7 +320,8 @@ void kscope_child_start(struct kscope_child *child)
 	list_move_tail(&child->node, &child->scope->running);
 }
 
-static void scope_note_failure(struct kscope_scope *scope, const struct kscope_child *child,
+static void scope_note_failure(struct kscope_scope *scope,
+			       const struct kscope_child *child,
 			       const struct kscope_end *end)
 {
 	if (end->outcome != KSCOPE_FAILED || scope->first.status)
@@ -383,7 +401,8 @@ struct kscope_child *kscope_child_lookup(struct kscope_scope *scope, u64 handle)
  *
  * Context: under the scope's lock.
  */
-void kscope_child_describe(const struct kscope_child *child, struct kscope_blocker *blocker)
+void kscope_child_describe(const struct kscope_child *child,
+			   struct kscope_blocker *blocker)
 {
 	lockdep_assert_held(&child->scope->lock);
 	*blocker = (struct kscope_blocker){

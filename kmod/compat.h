@@ -18,8 +18,8 @@
 #endif
 
 #ifndef ITER_DEST
-#define ITER_DEST	READ
-#define ITER_SOURCE	WRITE
+#define ITER_DEST READ
+#define ITER_SOURCE WRITE
 #endif
 
 /*
@@ -28,27 +28,28 @@
  * copy-on-write first gives the page that the owner will go on to use.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
-#define KSCOPE_FOLL_READ_PRIVATE	(FOLL_WRITE | FOLL_FORCE)
+#define KSCOPE_FOLL_READ_PRIVATE (FOLL_WRITE | FOLL_FORCE)
 #else
-#define KSCOPE_FOLL_READ_PRIVATE	0
+#define KSCOPE_FOLL_READ_PRIVATE 0
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-static inline void kscope_vm_flags_mod(struct vm_area_struct *vma, vm_flags_t set,
-				       vm_flags_t clear)
+static inline void kscope_vm_flags_mod(struct vm_area_struct *vma,
+				       vm_flags_t set, vm_flags_t clear)
 {
 	vma->vm_flags = (vma->vm_flags | set) & ~clear;
 }
 #else
-static inline void kscope_vm_flags_mod(struct vm_area_struct *vma, vm_flags_t set,
-				       vm_flags_t clear)
+static inline void kscope_vm_flags_mod(struct vm_area_struct *vma,
+				       vm_flags_t set, vm_flags_t clear)
 {
 	vm_flags_mod(vma, set, clear);
 }
 #endif
 
 /* Since 6.8 vfs_iter_write() itself holds off a freeze of the file system. */
-static inline ssize_t kscope_iter_write(struct file *file, struct iov_iter *iter, loff_t *pos)
+static inline ssize_t kscope_iter_write(struct file *file,
+					struct iov_iter *iter, loff_t *pos)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
 	ssize_t ret;

@@ -34,7 +34,8 @@ static __poll_t scope_fop_poll(struct file *file, poll_table *table)
 		events |= EPOLLIN | EPOLLRDNORM;
 	if (!kscope_tally_admits(&scope->tally, unread))
 		events |= EPOLLOUT | EPOLLWRNORM;
-	if (kscope_tally_open(&scope->tally) && !kscope_tally_outstanding(&scope->tally))
+	if (kscope_tally_open(&scope->tally) &&
+	    !kscope_tally_outstanding(&scope->tally))
 		events |= EPOLLHUP;
 	spin_unlock(&scope->lock);
 	return events;
@@ -50,8 +51,9 @@ static void show_child(struct seq_file *m, const struct kscope_blocker *child)
 		[KSCOPE_STATE_CANCELLING] = "cancelling",
 	};
 
-	seq_printf(m, "child:\t%#llx op %u %s age_ns %llu user_data %#llx\n", child->child,
-		   child->op, states[child->state], child->age_ns, child->user_data);
+	seq_printf(m, "child:\t%#llx op %u %s age_ns %llu user_data %#llx\n",
+		   child->child, child->op, states[child->state], child->age_ns,
+		   child->user_data);
 }
 
 static void scope_fop_show_fdinfo(struct seq_file *m, struct file *file)
@@ -66,12 +68,16 @@ static void scope_fop_show_fdinfo(struct seq_file *m, struct file *file)
 	nr = kscope_scope_blockers(scope, NULL, children, KSCOPE_MAX_BLOCKERS);
 	spin_unlock(&scope->lock);
 
-	seq_printf(m, "state:\t%u\nkind:\t%u\ncapacity:\t%u\n", query.state, query.kind,
-		   query.capacity);
-	seq_printf(m, "outstanding:\t%u\nqueued:\t%u\nrunning:\t%u\nunread:\t%u\n",
-		   query.outstanding, query.queued, query.running, query.unread);
-	seq_printf(m, "spawned:\t%llu\ncompleted:\t%llu\nfailed:\t%llu\ncancelled:\t%llu\n",
-		   query.spawned, query.completed, query.failed, query.cancelled);
+	seq_printf(m, "state:\t%u\nkind:\t%u\ncapacity:\t%u\n", query.state,
+		   query.kind, query.capacity);
+	seq_printf(m,
+		   "outstanding:\t%u\nqueued:\t%u\nrunning:\t%u\nunread:\t%u\n",
+		   query.outstanding, query.queued, query.running,
+		   query.unread);
+	seq_printf(m, "spawned:\t%llu\ncompleted:\t%llu\n", query.spawned,
+		   query.completed);
+	seq_printf(m, "failed:\t%llu\ncancelled:\t%llu\n", query.failed,
+		   query.cancelled);
 	seq_printf(m, "buffers:\t%u\npinned_pages:\t%llu\n", query.nr_buffers,
 		   query.pinned_pages);
 	for (i = 0; i < nr; i++)

@@ -50,8 +50,9 @@ static struct kscope_hash *hash_alloc(const char *name)
 		return ERR_CAST(tfm);
 	}
 	hash->tfm = tfm;
-	hash->running = kzalloc(sizeof(*hash->running) + crypto_shash_descsize(tfm),
-				GFP_KERNEL_ACCOUNT);
+	hash->running =
+		kzalloc(sizeof(*hash->running) + crypto_shash_descsize(tfm),
+			GFP_KERNEL_ACCOUNT);
 	if (!hash->running) {
 		hash_free(hash);
 		return ERR_PTR(-ENOMEM);
@@ -89,7 +90,8 @@ static int hash_publish(struct kscope_scope *scope, struct kscope_hash *hash)
  * -ESHUTDOWN.
  */
 int kscope_hash_open(struct kscope_scope *scope, const char *name,
-		     int (*report)(struct crypto_shash *tfm, void *arg), void *arg)
+		     int (*report)(struct crypto_shash *tfm, void *arg),
+		     void *arg)
 {
 	struct kscope_hash *hash = hash_alloc(name);
 	int ret;
@@ -112,7 +114,8 @@ int kscope_hash_open(struct kscope_scope *scope, const char *name,
  * Context: under the scope's lock.
  * Return: the hash or NULL.
  */
-struct kscope_hash *kscope_hash_lookup(const struct kscope_scope *scope, u32 handle)
+struct kscope_hash *kscope_hash_lookup(const struct kscope_scope *scope,
+				       u32 handle)
 {
 	lockdep_assert_held(&scope->lock);
 	if (handle - 1 >= scope->nr_hashes)
@@ -132,7 +135,8 @@ void kscope_hash_drop_all(struct kscope_scope *scope)
 
 	for (;;) {
 		spin_lock(&scope->lock);
-		hash = scope->nr_hashes ? scope->hashes[--scope->nr_hashes] : NULL;
+		hash = scope->nr_hashes ? scope->hashes[--scope->nr_hashes] :
+					  NULL;
 		spin_unlock(&scope->lock);
 		if (!hash)
 			return;

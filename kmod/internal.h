@@ -36,15 +36,15 @@
 #include "kscope.h"
 #include "state.h"
 
-#define KSCOPE_MAX_CAPACITY	(1U << 20)
-#define KSCOPE_MAX_BUFFERS	4096U
-#define KSCOPE_DEFAULT_BUFFERS	64U
-#define KSCOPE_MAX_HASHES	16U
-#define KSCOPE_MAX_BLOCKING	64U
-#define KSCOPE_MAX_QUICK	16U
-#define KSCOPE_MAX_BUF_BYTES	(64ULL << 30)
-#define KSCOPE_BATCH		16U
-#define KSCOPE_STEP		65536U	/* bytes between two looks at the cancel flag */
+#define KSCOPE_MAX_CAPACITY BIT(20)
+#define KSCOPE_MAX_BUFFERS 4096U
+#define KSCOPE_DEFAULT_BUFFERS 64U
+#define KSCOPE_MAX_HASHES 16U
+#define KSCOPE_MAX_BLOCKING 64U
+#define KSCOPE_MAX_QUICK 16U
+#define KSCOPE_MAX_BUF_BYTES (64ULL << 30)
+#define KSCOPE_BATCH 16U
+#define KSCOPE_STEP 65536U /* bytes between two looks at the cancel flag */
 
 struct crypto_shash;
 struct file;
@@ -177,9 +177,9 @@ struct kscope_queue {
 };
 
 struct kscope_lane {
-	struct work_struct work;	/* A */
-	struct list_head node;		/* S on queue->idle, or empty */
-	struct kscope_queue *queue;	/* C */
+	struct work_struct work; /* A */
+	struct list_head node; /* S on queue->idle, or empty */
+	struct kscope_queue *queue; /* C */
 };
 
 /**
@@ -213,7 +213,7 @@ struct kscope_lane {
 struct kscope_scope {
 	u32 kind;
 	u32 policy;
-	spinlock_t lock;
+	spinlock_t lock; /* as the letter S says, above */
 	struct kscope_tally tally;
 	bool closing;
 	struct kscope_child *slots;
@@ -286,9 +286,11 @@ int kscope_op_describe(struct kscope_op_info *info);
 struct kscope_ringbuf *kscope_ring_create(u32 entries, bool mappable);
 void kscope_ring_put(struct kscope_ringbuf *ring);
 u32 kscope_ring_unread(const struct kscope_ringbuf *ring);
-void kscope_ring_post(struct kscope_ringbuf *ring, const struct kscope_child *child,
+void kscope_ring_post(struct kscope_ringbuf *ring,
+		      const struct kscope_child *child,
 		      const struct kscope_end *end);
-u32 kscope_ring_take(struct kscope_ringbuf *ring, struct kscope_completion *records, u32 max);
+u32 kscope_ring_take(struct kscope_ringbuf *ring,
+		     struct kscope_completion *records, u32 max);
 int kscope_ring_mmap(struct kscope_ringbuf *ring, struct vm_area_struct *vma);
 
 /* lane.c */
@@ -299,7 +301,8 @@ void kscope_lanes_destroy(struct kscope_scope *scope);
 void kscope_queue_add(struct kscope_queue *queue, struct kscope_child *child);
 
 /* child.c */
-int kscope_child_draft(struct kscope_draft *draft, const struct kscope_desc *desc);
+int kscope_child_draft(struct kscope_draft *draft,
+		       const struct kscope_desc *desc);
 void kscope_draft_drop(struct kscope_draft *draft);
 int kscope_child_reserve(struct kscope_scope *scope, struct kscope_draft *draft,
 			 const struct kscope_desc *desc);
@@ -307,13 +310,17 @@ void kscope_child_abort(struct kscope_child *child);
 void kscope_child_publish(struct kscope_child *child);
 void kscope_child_start(struct kscope_child *child);
 void kscope_child_run(struct kscope_child *child);
-struct kscope_child *kscope_child_lookup(struct kscope_scope *scope, u64 handle);
+struct kscope_child *kscope_child_lookup(struct kscope_scope *scope,
+					 u64 handle);
 void kscope_child_end(struct kscope_child *child, int status);
-void kscope_child_describe(const struct kscope_child *child, struct kscope_blocker *blocker);
+void kscope_child_describe(const struct kscope_child *child,
+			   struct kscope_blocker *blocker);
 
 /* batch.c */
-void kscope_batch_reserve(struct kscope_scope *scope, struct kscope_batch *batch);
-int kscope_batch_publish(struct kscope_scope *scope, struct kscope_batch *batch);
+void kscope_batch_reserve(struct kscope_scope *scope,
+			  struct kscope_batch *batch);
+int kscope_batch_publish(struct kscope_scope *scope,
+			 struct kscope_batch *batch);
 void kscope_batch_abort(struct kscope_scope *scope, struct kscope_batch *batch);
 
 /* cancel.c */
@@ -321,10 +328,12 @@ void kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 			 struct kscope_cancel_counts *counts);
 
 /* buffer.c */
-struct kscope_buf *kscope_buf_lookup(const struct kscope_scope *scope, u32 handle);
-int kscope_buf_pin(struct kscope_scope *scope, u64 addr, u64 len, unsigned int access);
-int kscope_buf_drop(struct kscope_scope *scope, u32 handle, struct kscope_blocker *blockers,
-		    u32 *nr_blockers);
+struct kscope_buf *kscope_buf_lookup(const struct kscope_scope *scope,
+				     u32 handle);
+int kscope_buf_pin(struct kscope_scope *scope, u64 addr, u64 len,
+		   unsigned int access);
+int kscope_buf_drop(struct kscope_scope *scope, u32 handle,
+		    struct kscope_blocker *blockers, u32 *nr_blockers);
 void kscope_buf_drop_all(struct kscope_scope *scope);
 struct page *kscope_buf_page(const struct kscope_buf *buf, u64 pos, u32 *off);
 
@@ -334,17 +343,22 @@ void kscope_unpin(struct kscope_buf *buf);
 
 /* hash.c */
 int kscope_hash_open(struct kscope_scope *scope, const char *name,
-		     int (*report)(struct crypto_shash *tfm, void *arg), void *arg);
-struct kscope_hash *kscope_hash_lookup(const struct kscope_scope *scope, u32 handle);
+		     int (*report)(struct crypto_shash *tfm, void *arg),
+		     void *arg);
+struct kscope_hash *kscope_hash_lookup(const struct kscope_scope *scope,
+				       u32 handle);
 void kscope_hash_drop_all(struct kscope_scope *scope);
 
 /* scope.c */
-struct kscope_scope *kscope_scope_alloc(const struct kscope_scope_params *params, bool mappable);
+struct kscope_scope *
+kscope_scope_alloc(const struct kscope_scope_params *params, bool mappable);
 void kscope_scope_close(struct kscope_scope *scope);
-int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete, u64 deadline_ns);
-int kscope_scope_end(struct kscope_scope *scope, struct kscope_blocker *blockers,
-		     u32 *nr_blockers);
-u32 kscope_scope_blockers(struct kscope_scope *scope, const struct kscope_buf *buf,
+int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete,
+		      u64 deadline_ns);
+int kscope_scope_end(struct kscope_scope *scope,
+		     struct kscope_blocker *blockers, u32 *nr_blockers);
+u32 kscope_scope_blockers(struct kscope_scope *scope,
+			  const struct kscope_buf *buf,
 			  struct kscope_blocker *blockers, u32 max);
 void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query);
 void kscope_scope_notify(struct kscope_scope *scope);
@@ -359,10 +373,11 @@ long kscope_scope_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* ops/ */
 extern struct kscope_op kscope_op_nop, kscope_op_sleep;
-extern struct kscope_op kscope_op_fill, kscope_op_copy, kscope_op_compare, kscope_op_xor;
+extern struct kscope_op kscope_op_fill, kscope_op_copy, kscope_op_compare,
+	kscope_op_xor;
 extern struct kscope_op kscope_op_crc32c, kscope_op_hash;
 extern struct kscope_op kscope_op_read, kscope_op_write, kscope_op_fsync;
-int kscope_fileio_get(const struct kscope_op *op, const struct kscope_desc *desc,
-		      struct file **file);
+int kscope_fileio_get(const struct kscope_op *op,
+		      const struct kscope_desc *desc, struct file **file);
 
 #endif /* KSCOPE_INTERNAL_H */

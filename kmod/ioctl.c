@@ -56,7 +56,9 @@ struct command {
 static int reply(struct call *call, u32 size)
 {
 	call->args.size = call->size;
-	return copy_to_user(call->user, &call->args, min(size, call->size)) ? -EFAULT : 0;
+	if (copy_to_user(call->user, &call->args, min(size, call->size)))
+		return -EFAULT;
+	return 0;
 }
 
 static long handle_info(struct call *call)
@@ -110,7 +112,8 @@ static struct file *scope_file(const struct kscope_scope_create *args)
 
 	if (IS_ERR(scope))
 		return ERR_CAST(scope);
-	file = anon_inode_getfile("[kscope]", &kscope_scope_fops, scope, O_RDWR);
+	file = anon_inode_getfile("[kscope]", &kscope_scope_fops, scope,
+				  O_RDWR);
 	if (IS_ERR(file))
 		kscope_scope_close(scope);
 	return file;
@@ -157,20 +160,20 @@ static long handle_buf_pin(struct call *call)
 
 	if (args->flags & ~KSCOPE_PIN_ALL)
 		return -EINVAL;
-	if (!args->len)
+	if (!args->len || args->len > KSCOPE_MAX_BUF_BYTES)
 		return -EINVAL;
 	if (check_add_overflow(args->addr, args->len, &end))
 		return -EOVERFLOW;
-	if (args->len > KSCOPE_MAX_BUF_BYTES)
-		return -EINVAL;
 	if (args->flags & KSCOPE_PIN_READ_ONLY)
 		access = KSCOPE_ACCESS_READ;
 	return kscope_buf_pin(call->scope, args->addr, args->len, access);
 }
 
-static int copy_blockers(u64 user, const struct kscope_blocker *blockers, u32 nr)
+static int copy_blockers(u64 user, const struct kscope_blocker *blockers,
+			 u32 nr)
 {
-	if (copy_to_user(u64_to_user_ptr(user), blockers, nr * sizeof(*blockers)))
+	if (copy_to_user(u64_to_user_ptr(user), blockers,
+			 nr * sizeof(*blockers)))
 		return -EFAULT;
 	return 0;
 }
@@ -181,9 +184,11 @@ static long handle_buf_unpin(struct call *call)
 	struct kscope_buf_unpin *args = &call->args.buf_unpin;
 	int ret;
 
-	if (args->flags & ~KSCOPE_UNPIN_ALL || args->nr_blockers > KSCOPE_MAX_BLOCKERS)
+	if (args->flags & ~KSCOPE_UNPIN_ALL ||
+	    args->nr_blockers > KSCOPE_MAX_BLOCKERS)
 		return -EINVAL;
-	ret = kscope_buf_drop(call->scope, args->buf, blockers, &args->nr_blockers);
+	ret = kscope_buf_drop(call->scope, args->buf, blockers,
+			      &args->nr_blockers);
 	if (ret != -EBUSY)
 		return ret;
 	if (copy_blockers(args->blockers, blockers, args->nr_blockers) ||
@@ -219,13 +224,15 @@ static int copy_handles(u64 user, const struct kscope_batch *batch)
 
 	for (i = 0; i < batch->nr; i++)
 		handles[i] = batch->drafts[i].child->handle;
-	if (copy_to_user(u64_to_user_ptr(user), handles, batch->nr * sizeof(*handles)))
+	if (copy_to_user(u64_to_user_ptr(user), handles,
+			 batch->nr * sizeof(*handles)))
 		return -EFAULT;
 	return 0;
 }
 
 /* Return: how many were accepted; if none, why */
-static int spawn_batch(struct kscope_scope *scope, const struct kscope_spawn *args, u32 done,
+static int spawn_batch(struct kscope_scope *scope,
+		       const struct kscope_spawn *args, u32 done,
 		       struct kscope_batch *batch)
 {
 	u64 descs = args->descs + (u64)done * sizeof(batch->descs[0]);
@@ -235,7 +242,8 @@ static int spawn_batch(struct kscope_scope *scope, const struct kscope_spawn *ar
 			   batch->nr * sizeof(batch->descs[0])))
 		return -EFAULT;
 	kscope_batch_reserve(scope, batch);
-	if (args->handles && copy_handles(args->handles + (u64)done * sizeof(u64), batch)) {
+	if (args->handles &&
+	    copy_handles(args->handles + (u64)done * sizeof(u64), batch)) {
 		kscope_batch_abort(scope, batch);
 		return -EFAULT;
 	}
@@ -271,7 +279,8 @@ static long handle_spawn(struct call *call)
 	done = spawn_all(call->scope, args);
 	if (done < 0 || !args->min_complete)
 		return done;
-	ret = kscope_scope_wait(call->scope, args->min_complete, args->deadline_ns);
+	ret = kscope_scope_wait(call->scope, args->min_complete,
+				args->deadline_ns);
 	return done ?: ret;
 }
 
@@ -283,7 +292,8 @@ static long handle_cancel(struct call *call)
 
 	if (args->flags & ~KSCOPE_CANCEL_ALL)
 		return -EINVAL;
-	ret = kscope_child_cancel(call->scope, args->what, args->target, &counts);
+	ret = kscope_child_cancel(call->scope, args->what, args->target,
+				  &counts);
 	if (ret && ret != -EALREADY)
 		return ret;
 	args->never_started = counts.never_started;
@@ -339,31 +349,34 @@ static long handle_query(struct call *call)
 	return reply(call, sizeof(*args));
 }
 
-#define COMMAND(number, member, handler)			\
-	[_IOC_NR(number)] = {					\
-		.size = sizeof(((union args *)NULL)->member),	\
-		.handle = handler,				\
+#define COMMAND(number, type, handler) \
+	[_IOC_NR(number)] = {          \
+		.size = sizeof(type),  \
+		.handle = handler,     \
 	}
 
 static const struct command device_commands[] = {
-	COMMAND(KSCOPE_IOC_INFO, info, handle_info),
-	COMMAND(KSCOPE_IOC_OP_INFO, op_info, handle_op_info),
-	COMMAND(KSCOPE_IOC_SCOPE_CREATE, scope_create, handle_scope_create),
+	COMMAND(KSCOPE_IOC_INFO, struct kscope_info, handle_info),
+	COMMAND(KSCOPE_IOC_OP_INFO, struct kscope_op_info, handle_op_info),
+	COMMAND(KSCOPE_IOC_SCOPE_CREATE, struct kscope_scope_create,
+		handle_scope_create),
 };
 
 static const struct command scope_commands[] = {
-	COMMAND(KSCOPE_IOC_BUF_PIN, buf_pin, handle_buf_pin),
-	COMMAND(KSCOPE_IOC_BUF_UNPIN, buf_unpin, handle_buf_unpin),
-	COMMAND(KSCOPE_IOC_HASH_OPEN, hash_open, handle_hash_open),
-	COMMAND(KSCOPE_IOC_SPAWN, spawn, handle_spawn),
-	COMMAND(KSCOPE_IOC_CANCEL, cancel, handle_cancel),
-	COMMAND(KSCOPE_IOC_JOIN, join, handle_join),
-	COMMAND(KSCOPE_IOC_RELEASE, release, handle_release),
-	COMMAND(KSCOPE_IOC_QUERY, query, handle_query),
+	COMMAND(KSCOPE_IOC_BUF_PIN, struct kscope_buf_pin, handle_buf_pin),
+	COMMAND(KSCOPE_IOC_BUF_UNPIN, struct kscope_buf_unpin,
+		handle_buf_unpin),
+	COMMAND(KSCOPE_IOC_HASH_OPEN, struct kscope_hash_open,
+		handle_hash_open),
+	COMMAND(KSCOPE_IOC_SPAWN, struct kscope_spawn, handle_spawn),
+	COMMAND(KSCOPE_IOC_CANCEL, struct kscope_cancel, handle_cancel),
+	COMMAND(KSCOPE_IOC_JOIN, struct kscope_join, handle_join),
+	COMMAND(KSCOPE_IOC_RELEASE, struct kscope_release, handle_release),
+	COMMAND(KSCOPE_IOC_QUERY, struct kscope_query, handle_query),
 };
 
-static long dispatch(struct kscope_scope *scope, const struct command *commands, u32 nr,
-		     unsigned int cmd, void __user *user)
+static long dispatch(struct kscope_scope *scope, const struct command *commands,
+		     u32 nr, unsigned int cmd, void __user *user)
 {
 	const struct command *command;
 	struct call call = { .scope = scope, .user = user };
@@ -401,8 +414,8 @@ static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
  */
 long kscope_scope_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	return dispatch(file->private_data, scope_commands, ARRAY_SIZE(scope_commands), cmd,
-			(void __user *)arg);
+	return dispatch(file->private_data, scope_commands,
+			ARRAY_SIZE(scope_commands), cmd, (void __user *)arg);
 }
 
 const struct file_operations kscope_device_fops = {

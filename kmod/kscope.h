@@ -58,18 +58,21 @@ struct kscope_cancel_counts {
 	u32 already;
 };
 
-struct kscope_scope *kscope_scope_create(const struct kscope_scope_params *params);
+struct kscope_scope *
+kscope_scope_create(const struct kscope_scope_params *params);
 void kscope_scope_destroy(struct kscope_scope *scope);
 int kscope_scope_join(struct kscope_scope *scope, u64 deadline_ns,
 		      struct kscope_join_result *result);
 int kscope_scope_release(struct kscope_scope *scope);
-u32 kscope_scope_reap(struct kscope_scope *scope, struct kscope_completion *records, u32 max);
+u32 kscope_scope_reap(struct kscope_scope *scope,
+		      struct kscope_completion *records, u32 max);
 
-int kscope_buf_add(struct kscope_scope *scope, void *addr, size_t len, unsigned int access);
+int kscope_buf_add(struct kscope_scope *scope, void *addr, size_t len,
+		   unsigned int access);
 int kscope_buf_remove(struct kscope_scope *scope, u32 handle);
 
-int kscope_child_spawn(struct kscope_scope *scope, const struct kscope_desc *descs, u32 nr,
-		       u64 *handles);
+int kscope_child_spawn(struct kscope_scope *scope,
+		       const struct kscope_desc *descs, u32 nr, u64 *handles);
 int kscope_child_cancel(struct kscope_scope *scope, u32 what, u64 target,
 			struct kscope_cancel_counts *counts);
 
@@ -87,7 +90,7 @@ int kscope_child_cancel(struct kscope_scope *scope, u32 what, u64 target,
  * @check: refuse descriptors whose values make no sense; optional. Process context,
  *	no locks. Return: 0 or a negative errno
  * @run: do it. Process context, may sleep. It looks at kscope_child_checkpoint() at
- *	least every 64 KiB of work, and its return is the acknowledgement of a cancel:
+ *	least every 64 KiB of work, and its return is the acknowledgment of a cancel:
  *	afterwards nothing touches the child's ranges. Return: 0, -ECANCELED if it stopped
  *	because it was told to, or another negative errno
  * @cancel: wake @run up, beyond the wake_up_var(child) that every cancelled child gets;
@@ -119,7 +122,8 @@ bool kscope_child_cancelled(const struct kscope_child *child);
 void kscope_child_progress(struct kscope_child *child, u64 done);
 int kscope_child_checkpoint(struct kscope_child *child, u64 done);
 void kscope_child_set_value(struct kscope_child *child, u64 value);
-void *kscope_child_map(struct kscope_child *child, unsigned int range, u64 pos, size_t *len);
+void *kscope_child_map(struct kscope_child *child, unsigned int range, u64 pos,
+		       size_t *len);
 void kscope_child_unmap(void *addr);
 
 #endif /* KSCOPE_H */

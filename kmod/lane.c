@@ -32,7 +32,8 @@ static struct kscope_child *lane_next(struct kscope_lane *lane)
 	struct kscope_child *child;
 
 	spin_lock(&queue->scope->lock);
-	child = list_first_entry_or_null(&queue->ready, struct kscope_child, node);
+	child = list_first_entry_or_null(&queue->ready, struct kscope_child,
+					 node);
 	if (child)
 		kscope_child_start(child);
 	else
@@ -86,7 +87,8 @@ static void queue_init(struct kscope_queue *queue, struct kscope_scope *scope,
 	INIT_LIST_HEAD(&queue->idle);
 }
 
-static void lanes_init(struct kscope_lane *lanes, u32 nr, struct kscope_queue *queue)
+static void lanes_init(struct kscope_lane *lanes, u32 nr,
+		       struct kscope_queue *queue)
 {
 	u32 i;
 
@@ -106,12 +108,16 @@ static void lanes_init(struct kscope_lane *lanes, u32 nr, struct kscope_queue *q
  */
 int kscope_lanes_create(struct kscope_scope *scope)
 {
-	bool ordered = scope->kind == KSCOPE_KIND_ORDERED;
 	u32 entries = scope->tally.entries;
-	u32 quick = ordered ? 0 : min3(num_online_cpus(), KSCOPE_MAX_QUICK, entries);
-	u32 slow = ordered ? 1 : min(KSCOPE_MAX_BLOCKING, entries);
+	u32 quick = min3(num_online_cpus(), KSCOPE_MAX_QUICK, entries);
+	u32 slow = min(KSCOPE_MAX_BLOCKING, entries);
 
-	scope->lanes = kvcalloc(quick + slow, sizeof(*scope->lanes), GFP_KERNEL_ACCOUNT);
+	if (scope->kind == KSCOPE_KIND_ORDERED) {
+		quick = 0;
+		slow = 1;
+	}
+	scope->lanes = kvcalloc(quick + slow, sizeof(*scope->lanes),
+				GFP_KERNEL_ACCOUNT);
 	if (!scope->lanes)
 		return -ENOMEM;
 	scope->nr_lanes = quick + slow;

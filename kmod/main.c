@@ -47,9 +47,11 @@ module_init(kscope_init);
 module_exit(kscope_exit);
 
 module_param_named(max_user_scopes, kscope_max_user_scopes, uint, 0644);
-MODULE_PARM_DESC(max_user_scopes, "Scopes that one user may hold without CAP_SYS_RESOURCE");
+MODULE_PARM_DESC(max_user_scopes,
+		 "Scopes that one user may hold without CAP_SYS_RESOURCE");
 module_param_named(max_user_children, kscope_max_user_children, uint, 0644);
-MODULE_PARM_DESC(max_user_children, "Child slots that one user may hold without CAP_SYS_RESOURCE");
+MODULE_PARM_DESC(max_user_children,
+		 "Child slots that one user may hold without CAP_SYS_RESOURCE");
 
 MODULE_DESCRIPTION("Scoped asynchronous work on pinned memory");
 MODULE_LICENSE("GPL");

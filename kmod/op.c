@@ -47,7 +47,8 @@ struct kscope_op *kscope_op_get(u32 number)
 	struct kscope_op *op;
 
 	if (number < ARRAY_SIZE(builtin_ops))
-		return builtin_ops[array_index_nospec(number, ARRAY_SIZE(builtin_ops))];
+		return builtin_ops[array_index_nospec(number,
+						      ARRAY_SIZE(builtin_ops))];
 
 	rcu_read_lock();
 	op = xa_load(&provider_ops, number);
@@ -93,7 +94,8 @@ u32 kscope_op_count(void)
 	return nr;
 }
 
-static void op_describe(const struct kscope_op *op, u32 index, struct kscope_op_info *info)
+static void op_describe(const struct kscope_op *op, u32 index,
+			struct kscope_op_info *info)
 {
 	info->index = index;
 	info->op = op->number;
@@ -105,7 +107,8 @@ static void op_describe(const struct kscope_op *op, u32 index, struct kscope_op_
 	strscpy_pad(info->name, op->name, sizeof(info->name));
 }
 
-static bool op_matches(const struct kscope_op *op, u32 index, const struct kscope_op_info *info)
+static bool op_matches(const struct kscope_op *op, u32 index,
+		       const struct kscope_op_info *info)
 {
 	if (info->flags & KSCOPE_OP_INFO_BY_NAME)
 		return !strcmp(op->name, info->name);

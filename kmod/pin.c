@@ -99,13 +99,17 @@ static bool vma_is_file_cache(const struct vm_area_struct *vma)
 {
 	unsigned long magic;
 
-	if (!vma->vm_file || !(vma->vm_flags & VM_SHARED))
+	if (!vma->vm_file || !(vma->vm_flags & VM_MAYSHARE))
 		return false;
 	magic = file_inode(vma->vm_file)->i_sb->s_magic;
 	return magic != TMPFS_MAGIC && magic != HUGETLBFS_MAGIC;
 }
 
-/* Kernels differ in how they refuse a shared file mapping; callers shall not see that. */
+/*
+ * VM_MAYSHARE, not VM_SHARED, which a file that is open for reading only lacks.
+ * Kernels differ in how they refuse a shared file mapping; callers shall not see
+ * that.
+ */
 static int fault_errno(unsigned long addr)
 {
 	struct vm_area_struct *vma;
@@ -133,16 +137,20 @@ static int read_pin_flags(unsigned long addr, unsigned long *end)
 		*end = min(*end, vma->vm_end);
 		if (vma->vm_flags & VM_WRITE)
 			flags = FOLL_WRITE;
+		else if (vma->vm_flags & VM_MAYSHARE)
+			flags = 0;
 		else
-			flags = vma->vm_flags & VM_SHARED ? 0 : KSCOPE_FOLL_READ_PRIVATE;
+			flags = KSCOPE_FOLL_READ_PRIVATE;
 	}
 	mmap_read_unlock(current->mm);
 	return flags;
 }
 
-static int pin_burst(struct kscope_buf *buf, unsigned long addr, unsigned long done)
+static int pin_burst(struct kscope_buf *buf, unsigned long addr,
+		     unsigned long done)
 {
-	unsigned long end = addr + (min(buf->nr_pages - done, PIN_BURST) << PAGE_SHIFT);
+	unsigned long end =
+		addr + (min(buf->nr_pages - done, PIN_BURST) << PAGE_SHIFT);
 	int flags = FOLL_WRITE;
 	int ret;
 
@@ -153,10 +161,11 @@ static int pin_burst(struct kscope_buf *buf, unsigned long addr, unsigned long d
 		if (flags < 0)
 			return flags == -EFAULT ? fault_errno(addr) : flags;
 	}
-	ret = pin_user_pages_fast(addr, (end - addr) >> PAGE_SHIFT, flags | FOLL_LONGTERM,
-				  buf->pages + done);
+	ret = pin_user_pages_fast(addr, (end - addr) >> PAGE_SHIFT,
+				  flags | FOLL_LONGTERM, buf->pages + done);
 	if (ret <= 0)
-		return ret == -ENOMEM || ret == -EINTR ? ret : fault_errno(addr);
+		return ret == -ENOMEM || ret == -EINTR ? ret :
+							 fault_errno(addr);
 	if (pages_are_allowed(buf->pages + done, ret))
 		return ret;
 	unpin_user_pages(buf->pages + done, ret);
@@ -193,13 +202,15 @@ int kscope_pin(struct kscope_buf *buf, u64 addr)
 {
 	int ret;
 
-	if (addr + buf->len > ULONG_MAX || !access_ok(u64_to_user_ptr(addr), buf->len))
+	if (addr + buf->len > ULONG_MAX ||
+	    !access_ok(u64_to_user_ptr(addr), buf->len))
 		return -EFAULT;
 	ret = buf_charge(buf);
 	if (ret)
 		return ret;
 	ret = -ENOMEM;
-	buf->pages = kvmalloc_array(buf->nr_pages, sizeof(*buf->pages), GFP_KERNEL_ACCOUNT);
+	buf->pages = kvmalloc_array(buf->nr_pages, sizeof(*buf->pages),
+				    GFP_KERNEL_ACCOUNT);
 	if (buf->pages)
 		ret = pages_pin(buf, addr - buf->first);
 	if (ret)

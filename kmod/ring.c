@@ -44,7 +44,8 @@ static const struct file_operations ring_fops = {
 static struct kscope_ringbuf *ring_alloc(u32 entries)
 {
 	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO;
-	struct kscope_ringbuf *ring = kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
+	struct kscope_ringbuf *ring =
+		kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
 
 	if (!ring)
 		return NULL;
@@ -108,9 +109,10 @@ void kscope_ring_put(struct kscope_ringbuf *ring)
  */
 u32 kscope_ring_unread(const struct kscope_ringbuf *ring)
 {
-	u32 unread = READ_ONCE(ring->tail) - smp_load_acquire(&ring->head->head);
+	/* Pairs with the program's store-release after it has read. */
+	u32 head = smp_load_acquire(&ring->head->head);
 
-	return min(unread, ring->ring->entries);
+	return min(READ_ONCE(ring->tail) - head, ring->ring->entries);
 }
 
 /**
@@ -121,7 +123,8 @@ u32 kscope_ring_unread(const struct kscope_ringbuf *ring)
  *
  * Context: under the scope's lock.
  */
-void kscope_ring_post(struct kscope_ringbuf *ring, const struct kscope_child *child,
+void kscope_ring_post(struct kscope_ringbuf *ring,
+		      const struct kscope_child *child,
 		      const struct kscope_end *end)
 {
 	u32 index = ring->tail & (ring->ring->entries - 1);
@@ -136,6 +139,7 @@ void kscope_ring_post(struct kscope_ringbuf *ring, const struct kscope_child *ch
 	record->done = child->done;
 	record->value = child->value;
 	WRITE_ONCE(ring->tail, ring->tail + 1);
+	/* The record before the tail; pairs with the program's load-acquire. */
 	smp_store_release(&ring->ring->tail, ring->tail);
 }
 
@@ -148,15 +152,19 @@ void kscope_ring_post(struct kscope_ringbuf *ring, const struct kscope_child *ch
  * Context: any; one consumer at a time.
  * Return: how many were taken.
  */
-u32 kscope_ring_take(struct kscope_ringbuf *ring, struct kscope_completion *records, u32 max)
+u32 kscope_ring_take(struct kscope_ringbuf *ring,
+		     struct kscope_completion *records, u32 max)
 {
+	/* Pairs with the store-release in kscope_ring_post(). */
 	u32 tail = smp_load_acquire(&ring->ring->tail);
 	u32 head = ring->head->head;
 	u32 nr = min(tail - head, max);
 	u32 i;
 
 	for (i = 0; i < nr; i++)
-		records[i] = ring->ring->records[(head + i) & (ring->ring->entries - 1)];
+		records[i] = ring->ring->records[(head + i) &
+						 (ring->ring->entries - 1)];
+	/* The records are read; pairs with kscope_ring_unread(). */
 	smp_store_release(&ring->head->head, head + nr);
 	return nr;
 }
@@ -170,7 +178,8 @@ static int ring_insert(struct vm_area_struct *vma, void *memory, size_t bytes)
 	if (len > bytes)
 		return -EINVAL;
 	for (pos = 0; pos < len && !ret; pos += PAGE_SIZE)
-		ret = vm_insert_page(vma, vma->vm_start + pos, vmalloc_to_page(memory + pos));
+		ret = vm_insert_page(vma, vma->vm_start + pos,
+				     vmalloc_to_page(memory + pos));
 	return ret;
 }
 

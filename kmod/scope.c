@@ -61,12 +61,14 @@ static void scope_reap(struct work_struct *work)
 
 static bool params_are_valid(const struct kscope_scope_params *params)
 {
-	return params->kind <= KSCOPE_KIND_ORDERED && params->policy == KSCOPE_POLICY_COLLECT &&
-	       params->capacity && params->capacity <= KSCOPE_MAX_CAPACITY &&
+	return params->kind <= KSCOPE_KIND_ORDERED &&
+	       params->policy == KSCOPE_POLICY_COLLECT && params->capacity &&
+	       params->capacity <= KSCOPE_MAX_CAPACITY &&
 	       params->max_buffers <= KSCOPE_MAX_BUFFERS;
 }
 
-static void scope_init(struct kscope_scope *scope, const struct kscope_scope_params *params)
+static void scope_init(struct kscope_scope *scope,
+		       const struct kscope_scope_params *params)
 {
 	scope->kind = params->kind;
 	scope->policy = params->policy;
@@ -81,8 +83,10 @@ static void scope_init(struct kscope_scope *scope, const struct kscope_scope_par
 
 static int scope_alloc_tables(struct kscope_scope *scope)
 {
-	scope->slots = kvcalloc(scope->tally.entries, sizeof(*scope->slots), GFP_KERNEL_ACCOUNT);
-	scope->bufs = kvcalloc(scope->max_buffers, sizeof(*scope->bufs), GFP_KERNEL_ACCOUNT);
+	scope->slots = kvcalloc(scope->tally.entries, sizeof(*scope->slots),
+				GFP_KERNEL_ACCOUNT);
+	scope->bufs = kvcalloc(scope->max_buffers, sizeof(*scope->bufs),
+			       GFP_KERNEL_ACCOUNT);
 	if (scope->slots && scope->bufs)
 		return 0;
 	kvfree(scope->bufs);
@@ -98,7 +102,8 @@ static int scope_alloc_tables(struct kscope_scope *scope)
  * Context: process context; may sleep. Scope and slots are charged to the calling user.
  * Return: the scope, to be closed or destroyed, or ERR_PTR() of -EINVAL, -EDQUOT or -ENOMEM.
  */
-struct kscope_scope *kscope_scope_alloc(const struct kscope_scope_params *params, bool mappable)
+struct kscope_scope *
+kscope_scope_alloc(const struct kscope_scope_params *params, bool mappable)
 {
 	struct kscope_scope *scope;
 	int ret;
@@ -148,7 +153,8 @@ free_scope:
  * Context: process context; may sleep. It is charged to the user of the calling task.
  * Return: the scope for kscope_scope_destroy(), or ERR_PTR() of -EINVAL, -EDQUOT or -ENOMEM.
  */
-struct kscope_scope *kscope_scope_create(const struct kscope_scope_params *params)
+struct kscope_scope *
+kscope_scope_create(const struct kscope_scope_params *params)
 {
 	return kscope_scope_alloc(params, false);
 }
@@ -185,7 +191,8 @@ void kscope_scope_close(struct kscope_scope *scope)
 	struct kscope_cancel_counts counts = {};
 
 	kscope_scope_cancel(scope, KSCOPE_CAUSE_CLOSE, &counts);
-	if (may_wait && !wait_event_killable(scope->wait, scope_is_drained(scope)))
+	if (may_wait &&
+	    !wait_event_killable(scope->wait, scope_is_drained(scope)))
 		scope_free(scope);
 	else
 		scope_hand_to_reaper(scope);
@@ -231,15 +238,18 @@ void kscope_scope_drained(struct kscope_scope *scope)
 void kscope_scope_notify(struct kscope_scope *scope)
 {
 	if (wq_has_sleeper(&scope->wait))
-		wake_up_poll(&scope->wait, EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLHUP);
+		wake_up_poll(&scope->wait, EPOLLIN | EPOLLRDNORM | EPOLLOUT |
+						   EPOLLWRNORM | EPOLLHUP);
 }
 
 static bool scope_is_ready(struct kscope_scope *scope, u32 min_complete)
 {
-	return kscope_ring_unread(scope->ring) >= min_complete || scope_is_drained(scope);
+	return kscope_ring_unread(scope->ring) >= min_complete ||
+	       scope_is_drained(scope);
 }
 
-static int wait_until(struct kscope_scope *scope, u32 min_complete, ktime_t *expires)
+static int wait_until(struct kscope_scope *scope, u32 min_complete,
+		      ktime_t *expires)
 {
 	if (scope_is_ready(scope, min_complete))
 		return 0;
@@ -259,7 +269,8 @@ static int wait_until(struct kscope_scope *scope, u32 min_complete, ktime_t *exp
  * Context: process context; sleeps, interruptibly.
  * Return: 0 if there are so many or if nothing is outstanding, -ETIMEDOUT, -ERESTARTSYS.
  */
-int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete, u64 deadline_ns)
+int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete,
+		      u64 deadline_ns)
 {
 	ktime_t expires = min_t(u64, deadline_ns, KTIME_MAX);
 	DEFINE_WAIT(wait);
@@ -269,7 +280,8 @@ int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete, u64 deadline
 		return 0;
 	do {
 		prepare_to_wait(&scope->wait, &wait, TASK_INTERRUPTIBLE);
-		ret = wait_until(scope, min_complete, deadline_ns ? &expires : NULL);
+		ret = wait_until(scope, min_complete,
+				 deadline_ns ? &expires : NULL);
 	} while (ret == -EAGAIN);
 	finish_wait(&scope->wait, &wait);
 	return ret;
@@ -305,12 +317,14 @@ int kscope_scope_join(struct kscope_scope *scope, u64 deadline_ns,
 }
 EXPORT_SYMBOL_GPL(kscope_scope_join);
 
-static bool child_borrows(const struct kscope_child *child, const struct kscope_buf *buf)
+static bool child_borrows(const struct kscope_child *child,
+			  const struct kscope_buf *buf)
 {
 	return !buf || child->buf[0] == buf || child->buf[1] == buf;
 }
 
-static u32 list_blockers(const struct list_head *list, const struct kscope_buf *buf,
+static u32 list_blockers(const struct list_head *list,
+			 const struct kscope_buf *buf,
 			 struct kscope_blocker *blockers, u32 max)
 {
 	u32 scan = BLOCKERS_SCAN;
@@ -338,7 +352,8 @@ static u32 list_blockers(const struct list_head *list, const struct kscope_buf *
  * Context: under the scope's lock.
  * Return: how many were named.
  */
-u32 kscope_scope_blockers(struct kscope_scope *scope, const struct kscope_buf *buf,
+u32 kscope_scope_blockers(struct kscope_scope *scope,
+			  const struct kscope_buf *buf,
 			  struct kscope_blocker *blockers, u32 max)
 {
 	u32 nr;
@@ -389,15 +404,16 @@ void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query)
  * Context: process context; may sleep. Allocates nothing.
  * Return: 0 and all buffers are unpinned; -EBUSY; -ESHUTDOWN if it was released before.
  */
-int kscope_scope_end(struct kscope_scope *scope, struct kscope_blocker *blockers,
-		     u32 *nr_blockers)
+int kscope_scope_end(struct kscope_scope *scope,
+		     struct kscope_blocker *blockers, u32 *nr_blockers)
 {
 	int ret;
 
 	spin_lock(&scope->lock);
 	ret = kscope_tally_release(&scope->tally);
 	if (ret == -EBUSY)
-		*nr_blockers = kscope_scope_blockers(scope, NULL, blockers, *nr_blockers);
+		*nr_blockers = kscope_scope_blockers(scope, NULL, blockers,
+						     *nr_blockers);
 	spin_unlock(&scope->lock);
 	if (ret)
 		return ret;
@@ -431,7 +447,8 @@ EXPORT_SYMBOL_GPL(kscope_scope_release);
  * Context: any; one caller at a time.
  * Return: how many were consumed.
  */
-u32 kscope_scope_reap(struct kscope_scope *scope, struct kscope_completion *records, u32 max)
+u32 kscope_scope_reap(struct kscope_scope *scope,
+		      struct kscope_completion *records, u32 max)
 {
 	return kscope_ring_take(scope->ring, records, max);
 }

@@ -188,7 +188,8 @@ static struct kscope_end end_of(const struct kscope_life *life, int status)
 		end.outcome = KSCOPE_NEVER_STARTED;
 		end.status = -ECANCELED;
 	} else if (!status) {
-		end.outcome = life->cause ? KSCOPE_FINISHED_ANYWAY : KSCOPE_FINISHED;
+		end.outcome = life->cause ? KSCOPE_FINISHED_ANYWAY :
+					    KSCOPE_FINISHED;
 	} else if (status == -ECANCELED && life->cause) {
 		end.outcome = KSCOPE_STOPPED;
 	} else {
@@ -208,7 +209,8 @@ static struct kscope_end end_of(const struct kscope_life *life, int status)
  *
  * Return: what its completion shall say.
  */
-struct kscope_end kscope_life_end(struct kscope_life *life, struct kscope_tally *tally, int status)
+struct kscope_end kscope_life_end(struct kscope_life *life,
+				  struct kscope_tally *tally, int status)
 {
 	struct kscope_end end = end_of(life, status);
 
@@ -219,7 +221,8 @@ struct kscope_end kscope_life_end(struct kscope_life *life, struct kscope_tally 
 	tally->completed++;
 	if (end.outcome == KSCOPE_FAILED)
 		tally->failed++;
-	if (end.outcome == KSCOPE_NEVER_STARTED || end.outcome == KSCOPE_STOPPED)
+	if (end.outcome == KSCOPE_NEVER_STARTED ||
+	    end.outcome == KSCOPE_STOPPED)
 		tally->cancelled++;
 	life->phase = KSCOPE_PHASE_FREE;
 	return end;

@@ -17,7 +17,7 @@
  *     +---------------------------------------+------------------+
  *
  * Only RUNNING can be cancelled and stay: @cause then says why, and the return of the
- * operation is the acknowledgement.
+ * operation is the acknowledgment.
  */
 enum kscope_phase {
 	KSCOPE_PHASE_FREE,
@@ -27,17 +27,17 @@ enum kscope_phase {
 };
 
 struct kscope_life {
-	__u8 phase;	/* enum kscope_phase */
-	__u8 cause;	/* KSCOPE_CAUSE_*: why it shall end early, 0 if it shall not */
+	__u8 phase; /* enum kscope_phase */
+	__u8 cause; /* KSCOPE_CAUSE_*: why it shall end early, 0 if it shall not */
 };
 
 struct kscope_tally {
-	__u32 state;	/* KSCOPE_SCOPE_* */
-	__u32 entries;	/* slots, and records of the ring */
-	__u32 reserved;	/* children in each phase */
+	__u32 state; /* KSCOPE_SCOPE_* */
+	__u32 entries; /* slots, and records of the ring */
+	__u32 reserved; /* children in each phase */
 	__u32 queued;
 	__u32 running;
-	__u64 spawned;	/* since the scope was created */
+	__u64 spawned; /* since the scope was created */
 	__u64 completed;
 	__u64 failed;
 	__u64 cancelled;
@@ -51,10 +51,10 @@ struct kscope_end {
 };
 
 enum kscope_verdict {
-	KSCOPE_VERDICT_GONE,	/* there is no such child */
-	KSCOPE_VERDICT_ENDS,	/* it had not started: end it now */
-	KSCOPE_VERDICT_TOLD,	/* it runs, and is told now */
-	KSCOPE_VERDICT_ALREADY,	/* it runs, and was told before */
+	KSCOPE_VERDICT_GONE, /* there is no such child */
+	KSCOPE_VERDICT_ENDS, /* it had not started: end it now */
+	KSCOPE_VERDICT_TOLD, /* it runs, and is told now */
+	KSCOPE_VERDICT_ALREADY, /* it runs, and was told before */
 };
 
 void kscope_tally_init(struct kscope_tally *tally, __u32 entries);
@@ -69,7 +69,8 @@ void kscope_life_abort(struct kscope_life *life, struct kscope_tally *tally);
 void kscope_life_publish(struct kscope_life *life, struct kscope_tally *tally);
 void kscope_life_start(struct kscope_life *life, struct kscope_tally *tally);
 enum kscope_verdict kscope_life_cancel(struct kscope_life *life, __u8 cause);
-struct kscope_end kscope_life_end(struct kscope_life *life, struct kscope_tally *tally, int status);
+struct kscope_end kscope_life_end(struct kscope_life *life,
+				  struct kscope_tally *tally, int status);
 __u16 kscope_life_state(const struct kscope_life *life);
 
 #endif /* KSCOPE_STATE_H */

@@ -20,7 +20,8 @@ static DEFINE_XARRAY(users);
 
 static struct kscope_user *user_lookup_or_create(kuid_t uid)
 {
-	struct kscope_user *user = xa_load(&users, __kuid_val(uid));
+	unsigned long key = __kuid_val(uid);
+	struct kscope_user *user = xa_load(&users, key);
 	int ret;
 
 	lockdep_assert_held(&users_lock);
@@ -30,7 +31,7 @@ static struct kscope_user *user_lookup_or_create(kuid_t uid)
 	if (!user)
 		return ERR_PTR(-ENOMEM);
 	user->uid = uid;
-	ret = xa_err(xa_store(&users, __kuid_val(uid), user, GFP_KERNEL_ACCOUNT));
+	ret = xa_err(xa_store(&users, key, user, GFP_KERNEL_ACCOUNT));
 	if (ret) {
 		kfree(user);
 		return ERR_PTR(ret);
@@ -51,7 +52,8 @@ static bool user_has_room(const struct kscope_user *user, u32 children)
 {
 	u64 total = (u64)user->children + children;
 
-	if (user->scopes < kscope_max_user_scopes && total <= kscope_max_user_children)
+	if (user->scopes < kscope_max_user_scopes &&
+	    total <= kscope_max_user_children)
 		return true;
 	return capable(CAP_SYS_RESOURCE) && total <= U32_MAX;
 }

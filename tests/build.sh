@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # usage: tests/build.sh module 6.12|6.1|/path/to/bzImage	the module for that kernel, no warning allowed
-#        tests/build.sh programs				library, tool, examples, tests (64 and 32 bits)
+#        tests/build.sh userspace			library, tool, examples
+#        tests/build.sh programs				these, and the tests (64 and 32 bits)
 #
 # What it builds is in build/, where tests/vm/run finds it.
 set -euo pipefail
@@ -16,19 +17,22 @@ build_module() {
 	out=$TOP/build/kmod-$KVER
 	mkdir -p "$out"
 	run_slow "building the module for Linux $KVER" \
-		make -C "$TOP" --no-print-directory module KDIR="$KDIR" KCFLAGS=-Werror KSCOPE_TESTS=1 LOG="$out/log"
+		make -C "$TOP" --no-print-directory -j2 module KDIR="$KDIR" KCFLAGS=-Werror KSCOPE_TESTS=1 LOG="$out/log"
 	if grep -E 'warning:|WARNING:' "$out/log" >&2; then
 		find "$out" -name '*.ko' -delete
 		die "the module for Linux $KVER builds with warnings"
 	fi
 }
 
-build_programs() {
-	local words ksft o=$TOP/build/userspace
-	words=$("$TOP/tests/vm/kernel.sh" source)
-	ksft=${words#SOURCE=}/tools/testing/selftests
+build_userspace() {
 	run_slow "building library, tool and examples" \
-		make -C "$TOP/userspace" --no-print-directory -j2 O="$o"
+		make -C "$TOP/userspace" --no-print-directory -j2 O="$TOP/build/userspace"
+}
+
+build_tests() {
+	local SOURCE ksft o=$TOP/build/userspace
+	eval "$("$TOP/tests/vm/kernel.sh" source)"
+	ksft=$SOURCE/tools/testing/selftests
 	run_slow "building the tests" \
 		make -C "$TOP/tests/selftests" --no-print-directory -j2 O="$TOP/build/selftests/64" KSFT="$ksft" LIB="$o"
 	run_slow "building the tests of the 32-bit ABI" \
@@ -37,6 +41,7 @@ build_programs() {
 
 case ${1-} in
 module) build_module "$2" ;;
-programs) build_programs ;;
-*) sed -n '4,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+userspace) build_userspace ;;
+programs) build_userspace && build_tests ;;
+*) sed -n '4,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

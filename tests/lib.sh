@@ -13,6 +13,7 @@ case $TOP$CACHE in
 	;;
 esac
 mkdir -p "$CACHE"
+unset MAKEFLAGS MFLAGS MAKELEVEL # the jobs of the make that called are not for the ones that follow
 
 say() {
 	echo "== $*" >&2

@@ -20,13 +20,19 @@ struct kscope_op kscope_op_nop = {
 	.run = nop_run,
 };
 
+static bool sleep_once(ktime_t *until)
+{
+	return !schedule_hrtimeout_range(until, 0, HRTIMER_MODE_ABS);
+}
+
 static int sleep_run(struct kscope_child *child)
 {
-	ktime_t until = min_t(u64, kscope_child_desc(child)->until_ns, KTIME_MAX);
+	ktime_t until =
+		min_t(u64, kscope_child_desc(child)->until_ns, KTIME_MAX);
 	bool over = false;
 
-	___wait_var_event(child, over || kscope_child_cancelled(child), TASK_IDLE, 0, 0,
-			  over = !schedule_hrtimeout_range(&until, 0, HRTIMER_MODE_ABS));
+	___wait_var_event(child, over || kscope_child_cancelled(child),
+			  TASK_IDLE, 0, 0, over = sleep_once(&until));
 	return over ? 0 : -ECANCELED;
 }
 

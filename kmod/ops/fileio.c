@@ -56,11 +56,13 @@ static int file_check(const struct kscope_op *op, const struct file *file)
 		return -EBADF;
 	if (S_ISBLK(inode->i_mode))
 		return 0;
-	return S_ISREG(inode->i_mode) && sb_keeps_data(inode->i_sb) ? 0 : -EOPNOTSUPP;
+	if (S_ISREG(inode->i_mode) && sb_keeps_data(inode->i_sb))
+		return 0;
+	return -EOPNOTSUPP;
 }
 
-static int limit_check(const struct kscope_op *op, const struct kscope_desc *desc,
-		       const struct file *file)
+static int limit_check(const struct kscope_op *op,
+		       const struct kscope_desc *desc, const struct file *file)
 {
 	u64 start = desc->file_off;
 
@@ -80,8 +82,8 @@ static int limit_check(const struct kscope_op *op, const struct kscope_desc *des
  * Context: process context of the spawner.
  * Return: 0, -EBADF, -EOPNOTSUPP or -EFBIG.
  */
-int kscope_fileio_get(const struct kscope_op *op, const struct kscope_desc *desc,
-		      struct file **file)
+int kscope_fileio_get(const struct kscope_op *op,
+		      const struct kscope_desc *desc, struct file **file)
 {
 	int ret;
 
@@ -102,24 +104,28 @@ static int fileio_check(const struct kscope_desc *desc)
 {
 	u64 end;
 
-	if (check_add_overflow(desc->file_off, desc->len, &end) || end > MAX_LFS_FILESIZE)
+	if (check_add_overflow(desc->file_off, desc->len, &end) ||
+	    end > MAX_LFS_FILESIZE)
 		return -EOVERFLOW;
 	return 0;
 }
 
-static size_t step_bvec(const struct kscope_child *child, u64 pos, struct bio_vec *bvec,
-			unsigned int *nr)
+static size_t step_bvec(const struct kscope_child *child, u64 pos,
+			struct bio_vec *bvec, unsigned int *nr)
 {
 	const struct kscope_desc *desc = &child->desc;
 	size_t want = min_t(u64, desc->len - pos, KSCOPE_STEP);
 	size_t got = 0;
 
 	for (*nr = 0; got < want; (*nr)++) {
+		u64 at = desc->off + pos + got;
 		u32 off;
-		struct page *page = kscope_buf_page(child->buf[0], desc->off + pos + got, &off);
+		struct page *page = kscope_buf_page(child->buf[0], at, &off);
 		u32 len = min_t(size_t, want - got, PAGE_SIZE - off);
 
-		bvec[*nr] = (struct bio_vec){ .bv_page = page, .bv_len = len, .bv_offset = off };
+		bvec[*nr] = (struct bio_vec){ .bv_page = page,
+					      .bv_len = len,
+					      .bv_offset = off };
 		got += len;
 	}
 	return got;
@@ -148,7 +154,8 @@ static bool step_is_last(const struct kscope_child *child, u64 pos, ssize_t got)
 {
 	if (child->op->number == KSCOPE_OP_WRITE || !got)
 		return !got;
-	return child->desc.file_off + pos >= i_size_read(child->file->f_mapping->host);
+	return child->desc.file_off + pos >=
+	       i_size_read(child->file->f_mapping->host);
 }
 
 static int transfer(struct kscope_child *child)
@@ -179,7 +186,8 @@ static int fsync_file(struct kscope_child *child)
 	return vfs_fsync(child->file, child->desc.op_flags & KSCOPE_FSYNC_DATA);
 }
 
-static int run_as_spawner(struct kscope_child *child, int (*run)(struct kscope_child *child))
+static int run_as_spawner(struct kscope_child *child,
+			  int (*run)(struct kscope_child *child))
 {
 	struct mem_cgroup *old_memcg = set_active_memcg(child->scope->memcg);
 	const struct cred *old_cred = override_creds(child->cred);

@@ -41,9 +41,11 @@ static int walk(struct kscope_child *child, struct piece *piece, piece_fn fn)
 		if (ret)
 			return ret;
 		piece->len = min_t(u64, desc->len - piece->pos, PAGE_SIZE);
-		piece->mem[0] = kscope_child_map(child, 0, piece->pos, &piece->len);
+		piece->mem[0] =
+			kscope_child_map(child, 0, piece->pos, &piece->len);
 		if (two)
-			piece->mem[1] = kscope_child_map(child, 1, piece->pos, &piece->len);
+			piece->mem[1] = kscope_child_map(child, 1, piece->pos,
+							 &piece->len);
 		done = fn(piece);
 		if (two)
 			kscope_child_unmap(piece->mem[1]);
@@ -159,7 +161,8 @@ struct kscope_op kscope_op_xor = {
 	.owner = THIS_MODULE,
 	.number = KSCOPE_OP_XOR,
 	.nr_ranges = 2,
-	.access = { KSCOPE_ACCESS_READ, KSCOPE_ACCESS_READ | KSCOPE_ACCESS_WRITE },
+	.access = { KSCOPE_ACCESS_READ,
+		    KSCOPE_ACCESS_READ | KSCOPE_ACCESS_WRITE },
 	.run = xor_run,
 };
 

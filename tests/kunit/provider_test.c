@@ -56,8 +56,12 @@ static int provider_test_init(struct kunit *test)
 	init_completion(&fake->entered);
 	init_completion(&fake->leave);
 	fake->op = (struct kscope_op){
-		.name = "fake", .owner = THIS_MODULE, .attributes = KSCOPE_OP_BLOCKS,
-		.check = fake_check, .run = fake_run, .cancel = fake_cancel,
+		.name = "fake",
+		.owner = THIS_MODULE,
+		.attributes = KSCOPE_OP_BLOCKS,
+		.check = fake_check,
+		.run = fake_run,
+		.cancel = fake_cancel,
 	};
 	KUNIT_ASSERT_EQ(test, kscope_op_register(&fake->op), 0);
 	fake->scope = kscope_scope_create(&params);
@@ -82,7 +86,8 @@ static u64 spawn_running(struct kunit *test)
 	struct kscope_desc desc = fake_desc();
 	u64 handle;
 
-	KUNIT_ASSERT_EQ(test, kscope_child_spawn(fake->scope, &desc, 1, &handle), 1);
+	KUNIT_ASSERT_EQ(test,
+			kscope_child_spawn(fake->scope, &desc, 1, &handle), 1);
 	wait_for_completion(&fake->entered);
 	return handle;
 }
@@ -124,7 +129,8 @@ static void op_may_refuse_a_descriptor(struct kunit *test)
 	struct kscope_desc desc = fake_desc();
 
 	desc.user_data = 13;
-	KUNIT_EXPECT_EQ(test, kscope_child_spawn(fake->scope, &desc, 1, NULL), -EINVAL);
+	KUNIT_EXPECT_EQ(test, kscope_child_spawn(fake->scope, &desc, 1, NULL),
+			-EINVAL);
 }
 
 static void cancel_is_delivered_once(struct kunit *test)
@@ -133,13 +139,19 @@ static void cancel_is_delivered_once(struct kunit *test)
 	struct kscope_completion record;
 	u64 handle = spawn_running(test);
 
-	KUNIT_EXPECT_EQ(test, kscope_child_cancel(fake->scope, KSCOPE_CANCEL_CHILD, handle,
-						  &counts), 0);
+	KUNIT_EXPECT_EQ(test,
+			kscope_child_cancel(fake->scope, KSCOPE_CANCEL_CHILD,
+					    handle, &counts),
+			0);
 	KUNIT_EXPECT_EQ(test, counts.told, 1);
-	KUNIT_EXPECT_EQ(test, kscope_child_cancel(fake->scope, KSCOPE_CANCEL_CHILD, handle,
-						  &counts), -EALREADY);
-	KUNIT_EXPECT_EQ(test, kscope_child_cancel(fake->scope, KSCOPE_CANCEL_SCOPE, 0,
-						  &counts), 0);
+	KUNIT_EXPECT_EQ(test,
+			kscope_child_cancel(fake->scope, KSCOPE_CANCEL_CHILD,
+					    handle, &counts),
+			-EALREADY);
+	KUNIT_EXPECT_EQ(test,
+			kscope_child_cancel(fake->scope, KSCOPE_CANCEL_SCOPE, 0,
+					    &counts),
+			0);
 	KUNIT_EXPECT_EQ(test, counts.already, 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->cancels), 1);
 	KUNIT_EXPECT_EQ(test, kscope_scope_release(fake->scope), -EBUSY);
@@ -161,10 +173,12 @@ static void unregister_waits_for_the_last_child(struct kunit *test)
 	struct kscope_desc desc;
 
 	spawn_running(test);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(unregister_thread, &gone, "unregister")));
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(unregister_thread, &gone,
+						    "unregister")));
 	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&gone, HZ / 10), 0);
 	desc = fake_desc();
-	KUNIT_EXPECT_EQ(test, kscope_child_spawn(fake->scope, &desc, 1, NULL), -EINVAL);
+	KUNIT_EXPECT_EQ(test, kscope_child_spawn(fake->scope, &desc, 1, NULL),
+			-EINVAL);
 	let_it_end(test, 0);
 	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&gone, 10 * HZ), 0);
 	KUNIT_EXPECT_EQ(test, kscope_op_register(&fake->op), 0);

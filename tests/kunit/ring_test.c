@@ -65,18 +65,22 @@ static void indices_run_over(struct kunit *test)
 	struct kscope_completion records[ENTRIES];
 	int i;
 
-	f->ring->tail = f->ring->ring->tail = f->ring->head->head = U32_MAX - 2;
+	f->ring->tail = U32_MAX - 2;
+	f->ring->ring->tail = f->ring->tail;
+	f->ring->head->head = f->ring->tail;
 	for (i = 0; i < ENTRIES; i++)
 		post(f, i);
 	KUNIT_EXPECT_EQ(test, kscope_ring_unread(f->ring), ENTRIES);
-	KUNIT_EXPECT_EQ(test, kscope_ring_take(f->ring, records, ENTRIES), ENTRIES);
+	KUNIT_EXPECT_EQ(test, kscope_ring_take(f->ring, records, ENTRIES),
+			ENTRIES);
 	for (i = 0; i < ENTRIES; i++)
 		KUNIT_EXPECT_EQ(test, records[i].user_data, i);
 }
 
 static void impossible_head_counts_as_full(struct kunit *test)
 {
-	static const u32 heads[] = { 5, 4 - ENTRIES - 1, 0x80000000, U32_MAX / 2 };
+	static const u32 heads[] = { 5, 4 - ENTRIES - 1, 0x80000000,
+				     U32_MAX / 2 };
 	struct ring_fixture *f = test->priv;
 	size_t i;
 

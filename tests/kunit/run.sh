@@ -59,5 +59,5 @@ run_slow "configuring User Mode Linux" python3 "$kunit" config "${common[@]}"
 run_slow "building User Mode Linux" python3 "$kunit" build "${common[@]}" --jobs "$(nproc)"
 rm -f "$work/result.json" "$work/build/test.log"
 python3 "$kunit" exec --build_dir "$work/build" --timeout 240 --json="$work/result.json" "$@" </dev/null |
-	grep -v -e '=====$' -e '^Running tests' -e '^\$' -e 'Test results stored' || true
+	grep -v -e '\] =*$' -e '^Running tests' -e '^\$' -e 'Test results stored' || true
 exec "$TOP/tests/kunit/summary.py" "$work/result.json" "$work/build/test.log" ${report:+"$report"}

@@ -9,9 +9,9 @@
 
 #include "kscope.h"
 
-#define CAPACITY	64
-#define FOREVER		KTIME_MAX
-#define RW		(KSCOPE_ACCESS_READ | KSCOPE_ACCESS_WRITE)
+#define CAPACITY 64
+#define FOREVER KTIME_MAX
+#define RW (KSCOPE_ACCESS_READ | KSCOPE_ACCESS_WRITE)
 
 static struct kscope_scope *scope_of(struct kunit *test)
 {
@@ -36,21 +36,38 @@ static void scope_test_exit(struct kunit *test)
 
 static struct kscope_desc make_nop(u64 user_data)
 {
-	return (struct kscope_desc){ .op = KSCOPE_OP_NOP, .user_data = user_data };
+	return (struct kscope_desc){ .op = KSCOPE_OP_NOP,
+				     .user_data = user_data };
 }
 
 static struct kscope_desc sleep_until(u64 until_ns, u64 user_data)
 {
+	return (struct kscope_desc){ .op = KSCOPE_OP_SLEEP,
+				     .until_ns = until_ns,
+				     .user_data = user_data };
+}
+
+static struct kscope_desc fill(u32 buf, u64 len, u64 pattern)
+{
 	return (struct kscope_desc){
-		.op = KSCOPE_OP_SLEEP, .until_ns = until_ns, .user_data = user_data
+		.op = KSCOPE_OP_FILL, .buf = buf, .len = len, .pattern = pattern
+	};
+}
+
+static struct kscope_desc two_ranges(u16 op, u32 buf, u64 len, u64 off2)
+{
+	return (struct kscope_desc){
+		.op = op, .buf = buf, .len = len, .buf2 = buf, .off2 = off2
 	};
 }
 
 static u64 spawn_one(struct kunit *test, struct kscope_desc desc)
 {
 	u64 handle = 0;
+	int ret;
 
-	KUNIT_ASSERT_EQ(test, kscope_child_spawn(scope_of(test), &desc, 1, &handle), 1);
+	ret = kscope_child_spawn(scope_of(test), &desc, 1, &handle);
+	KUNIT_ASSERT_EQ(test, ret, 1);
 	return handle;
 }
 
@@ -63,7 +80,8 @@ static struct kscope_completion reap_one(struct kunit *test)
 	return record;
 }
 
-static int cancel(struct kunit *test, u32 what, u64 target, struct kscope_cancel_counts *counts)
+static int cancel(struct kunit *test, u32 what, u64 target,
+		  struct kscope_cancel_counts *counts)
 {
 	return kscope_child_cancel(scope_of(test), what, target, counts);
 }
@@ -80,7 +98,8 @@ static void params_that_make_no_sense_are_refused(struct kunit *test)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++)
-		KUNIT_EXPECT_EQ(test, PTR_ERR(kscope_scope_create(&bad[i])), -EINVAL);
+		KUNIT_EXPECT_EQ(test, PTR_ERR(kscope_scope_create(&bad[i])),
+				-EINVAL);
 }
 
 static void each_child_leaves_one_completion(struct kunit *test)
@@ -93,10 +112,14 @@ static void each_child_leaves_one_completion(struct kunit *test)
 
 	for (i = 0; i < CAPACITY; i++)
 		descs[i] = make_nop(i);
-	KUNIT_ASSERT_EQ(test, kscope_child_spawn(scope_of(test), descs, CAPACITY, handles),
+	KUNIT_ASSERT_EQ(test,
+			kscope_child_spawn(scope_of(test), descs, CAPACITY,
+					   handles),
 			CAPACITY);
 	KUNIT_EXPECT_EQ(test, kscope_scope_join(scope_of(test), 0, NULL), 0);
-	KUNIT_EXPECT_EQ(test, kscope_scope_reap(scope_of(test), records, CAPACITY), CAPACITY);
+	KUNIT_EXPECT_EQ(test,
+			kscope_scope_reap(scope_of(test), records, CAPACITY),
+			CAPACITY);
 	for (i = 0; i < CAPACITY; i++) {
 		u64 id = records[i].user_data;
 
@@ -117,9 +140,13 @@ static void full_ring_refuses_and_loses_nothing(struct kunit *test)
 
 	for (i = 0; i < CAPACITY; i++)
 		spawn_one(test, make_nop(i));
-	KUNIT_EXPECT_EQ(test, kscope_child_spawn(scope_of(test), &desc, 1, NULL), -EAGAIN);
+	KUNIT_EXPECT_EQ(test,
+			kscope_child_spawn(scope_of(test), &desc, 1, NULL),
+			-EAGAIN);
 	KUNIT_EXPECT_EQ(test, kscope_scope_join(scope_of(test), 0, NULL), 0);
-	KUNIT_EXPECT_EQ(test, kscope_child_spawn(scope_of(test), &desc, 1, NULL), -EAGAIN);
+	KUNIT_EXPECT_EQ(test,
+			kscope_child_spawn(scope_of(test), &desc, 1, NULL),
+			-EAGAIN);
 	KUNIT_EXPECT_EQ(test, kscope_scope_reap(scope_of(test), &record, 1), 1);
 	spawn_one(test, make_nop(CAPACITY));
 	KUNIT_EXPECT_EQ(test, kscope_scope_join(scope_of(test), 0, NULL), 0);
@@ -139,19 +166,16 @@ static void fill_copy_compare_over_vmalloc_memory(struct kunit *test)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mem);
 	buf = kscope_buf_add(scope_of(test), mem, 2 * len, RW);
 	KUNIT_ASSERT_GT(test, buf, 0);
-	spawn_one(test, (struct kscope_desc){ .op = KSCOPE_OP_FILL, .buf = buf, .len = len,
-					      .pattern = 0x0807060504030201 });
+	spawn_one(test, fill(buf, len, 0x0807060504030201));
 	record = reap_one(test);
 	KUNIT_EXPECT_EQ(test, record.done, len);
 	for (i = 0; i < len; i++)
 		KUNIT_ASSERT_EQ(test, mem[i], i % 8 + 1);
-	spawn_one(test, (struct kscope_desc){ .op = KSCOPE_OP_COPY, .buf = buf, .len = len,
-					      .buf2 = buf, .off2 = len });
+	spawn_one(test, two_ranges(KSCOPE_OP_COPY, buf, len, len));
 	reap_one(test);
 	KUNIT_EXPECT_EQ(test, memcmp(mem, mem + len, len), 0);
 	mem[len + 5000] ^= 1;
-	spawn_one(test, (struct kscope_desc){ .op = KSCOPE_OP_COMPARE, .buf = buf, .len = len,
-					      .buf2 = buf, .off2 = len });
+	spawn_one(test, two_ranges(KSCOPE_OP_COMPARE, buf, len, len));
 	record = reap_one(test);
 	KUNIT_EXPECT_EQ(test, record.value, 1);
 	KUNIT_EXPECT_EQ(test, record.done, 5000);
@@ -167,7 +191,9 @@ static void read_only_buffer_is_never_a_destination(struct kunit *test)
 
 	KUNIT_ASSERT_GT(test, buf, 0);
 	desc.buf = buf;
-	KUNIT_EXPECT_EQ(test, kscope_child_spawn(scope_of(test), &desc, 1, NULL), -EACCES);
+	KUNIT_EXPECT_EQ(test,
+			kscope_child_spawn(scope_of(test), &desc, 1, NULL),
+			-EACCES);
 	KUNIT_EXPECT_EQ(test, kscope_buf_remove(scope_of(test), buf), 0);
 }
 
@@ -178,7 +204,8 @@ static void borrowed_buffer_and_busy_scope_stay(struct kunit *test)
 
 	handle = spawn_one(test, sleep_until(FOREVER, 7));
 	KUNIT_EXPECT_EQ(test, kscope_scope_release(scope_of(test)), -EBUSY);
-	KUNIT_EXPECT_EQ(test, cancel(test, KSCOPE_CANCEL_CHILD, handle, &counts), 0);
+	KUNIT_EXPECT_EQ(test,
+			cancel(test, KSCOPE_CANCEL_CHILD, handle, &counts), 0);
 	KUNIT_EXPECT_EQ(test, reap_one(test).user_data, 7);
 	KUNIT_EXPECT_EQ(test, kscope_scope_release(scope_of(test)), 0);
 	KUNIT_EXPECT_EQ(test, kscope_scope_release(scope_of(test)), -ESHUTDOWN);
@@ -191,18 +218,23 @@ static void handle_dies_with_its_child(struct kunit *test)
 	u64 second;
 
 	reap_one(test);
-	KUNIT_EXPECT_EQ(test, cancel(test, KSCOPE_CANCEL_CHILD, first, &counts), -ENOENT);
+	KUNIT_EXPECT_EQ(test, cancel(test, KSCOPE_CANCEL_CHILD, first, &counts),
+			-ENOENT);
 	second = spawn_one(test, sleep_until(FOREVER, 2));
 	KUNIT_EXPECT_NE(test, first, second);
-	KUNIT_EXPECT_EQ(test, cancel(test, KSCOPE_CANCEL_CHILD, first, &counts), -ENOENT);
-	KUNIT_EXPECT_EQ(test, cancel(test, KSCOPE_CANCEL_CHILD, second, &counts), 0);
+	KUNIT_EXPECT_EQ(test, cancel(test, KSCOPE_CANCEL_CHILD, first, &counts),
+			-ENOENT);
+	KUNIT_EXPECT_EQ(test,
+			cancel(test, KSCOPE_CANCEL_CHILD, second, &counts), 0);
 }
 
 static void join_gives_up_at_its_deadline(struct kunit *test)
 {
 	spawn_one(test, sleep_until(FOREVER, 0));
-	KUNIT_EXPECT_EQ(test, kscope_scope_join(scope_of(test), ktime_get_ns() + NSEC_PER_MSEC,
-						NULL), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test,
+			kscope_scope_join(scope_of(test),
+					  ktime_get_ns() + NSEC_PER_MSEC, NULL),
+			-ETIMEDOUT);
 }
 
 static void cancelled_scope_refuses_and_ends(struct kunit *test)
@@ -216,7 +248,9 @@ static void cancelled_scope_refuses_and_ends(struct kunit *test)
 		spawn_one(test, sleep_until(FOREVER, i));
 	KUNIT_EXPECT_EQ(test, cancel(test, KSCOPE_CANCEL_SCOPE, 0, &counts), 0);
 	KUNIT_EXPECT_EQ(test, counts.never_started + counts.told, CAPACITY);
-	KUNIT_EXPECT_EQ(test, kscope_child_spawn(scope_of(test), &desc, 1, NULL), -ECANCELED);
+	KUNIT_EXPECT_EQ(test,
+			kscope_child_spawn(scope_of(test), &desc, 1, NULL),
+			-ECANCELED);
 	KUNIT_EXPECT_EQ(test, kscope_scope_join(scope_of(test), 0, &result), 0);
 	KUNIT_EXPECT_EQ(test, result.nr_cancelled, CAPACITY);
 	KUNIT_EXPECT_EQ(test, result.nr_failed, 0);
@@ -230,8 +264,7 @@ static void destroy_waits_for_children(struct kunit *test)
 	int i;
 
 	for (i = 0; i < CAPACITY / 2; i++) {
-		spawn_one(test, (struct kscope_desc){ .op = KSCOPE_OP_FILL, .buf = buf,
-						      .len = PAGE_SIZE, .pattern = 1 });
+		spawn_one(test, fill(buf, PAGE_SIZE, 1));
 		spawn_one(test, sleep_until(FOREVER, i));
 	}
 	kscope_scope_destroy(scope_of(test));
@@ -242,9 +275,8 @@ static void destroy_waits_for_children(struct kunit *test)
 
 static void ordered_scope_keeps_the_order(struct kunit *test)
 {
-	struct kscope_scope_params params = {
-		.kind = KSCOPE_KIND_ORDERED, .capacity = CAPACITY
-	};
+	struct kscope_scope_params params = { .kind = KSCOPE_KIND_ORDERED,
+					      .capacity = CAPACITY };
 	struct kscope_scope *scope = kscope_scope_create(&params);
 	struct kscope_completion record;
 	struct kscope_desc desc;
@@ -252,8 +284,10 @@ static void ordered_scope_keeps_the_order(struct kunit *test)
 
 	KUNIT_ASSERT_FALSE(test, IS_ERR(scope));
 	for (i = 0; i < CAPACITY; i++) {
-		desc = i % 2 ? make_nop(i) : sleep_until(ktime_get_ns() + 10000, i);
-		KUNIT_ASSERT_EQ(test, kscope_child_spawn(scope, &desc, 1, NULL), 1);
+		desc = i % 2 ? make_nop(i) :
+			       sleep_until(ktime_get_ns() + 10000, i);
+		KUNIT_ASSERT_EQ(test, kscope_child_spawn(scope, &desc, 1, NULL),
+				1);
 	}
 	KUNIT_EXPECT_EQ(test, kscope_scope_join(scope, 0, NULL), 0);
 	for (i = 0; i < CAPACITY; i++) {

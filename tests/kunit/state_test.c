@@ -29,7 +29,8 @@ static void open_scope_admits_up_to_its_entries(struct kunit *test)
 	kscope_tally_init(&tally, ENTRIES);
 	for (i = 0; i < ENTRIES; i++) {
 		KUNIT_EXPECT_EQ(test, kscope_tally_admits(&tally, 0), 0);
-		KUNIT_EXPECT_EQ(test, kscope_tally_admits(&tally, ENTRIES - i), -EAGAIN);
+		KUNIT_EXPECT_EQ(test, kscope_tally_admits(&tally, ENTRIES - i),
+				-EAGAIN);
 		make_queued(&life[i], &tally);
 	}
 	KUNIT_EXPECT_EQ(test, kscope_tally_admits(&tally, 0), -EAGAIN);
@@ -64,7 +65,8 @@ static void aborted_child_never_existed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tally.spawned, 0);
 	KUNIT_EXPECT_EQ(test, tally.completed, 0);
 	KUNIT_EXPECT_EQ(test, kscope_tally_outstanding(&tally), 0);
-	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CALLER), KSCOPE_VERDICT_GONE);
+	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CALLER),
+			KSCOPE_VERDICT_GONE);
 }
 
 static void cancelled_scope_admits_nothing(struct kunit *test)
@@ -87,7 +89,8 @@ static void reserved_child_cannot_be_cancelled(struct kunit *test)
 
 	kscope_tally_init(&tally, ENTRIES);
 	kscope_life_reserve(&life, &tally);
-	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CALLER), KSCOPE_VERDICT_GONE);
+	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CALLER),
+			KSCOPE_VERDICT_GONE);
 	KUNIT_EXPECT_EQ(test, life.cause, KSCOPE_CAUSE_NONE);
 }
 
@@ -99,7 +102,8 @@ static void queued_child_that_is_cancelled_never_starts(struct kunit *test)
 
 	kscope_tally_init(&tally, ENTRIES);
 	make_queued(&life, &tally);
-	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CLOSE), KSCOPE_VERDICT_ENDS);
+	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CLOSE),
+			KSCOPE_VERDICT_ENDS);
 	end = kscope_life_end(&life, &tally, 0);
 	KUNIT_EXPECT_EQ(test, end.outcome, KSCOPE_NEVER_STARTED);
 	KUNIT_EXPECT_EQ(test, end.status, -ECANCELED);
@@ -117,10 +121,12 @@ static void first_cause_stands(struct kunit *test)
 	kscope_tally_init(&tally, ENTRIES);
 	make_running(&life, &tally);
 	KUNIT_EXPECT_EQ(test, kscope_life_state(&life), KSCOPE_STATE_RUNNING);
-	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CALLER), KSCOPE_VERDICT_TOLD);
+	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CALLER),
+			KSCOPE_VERDICT_TOLD);
 	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CLOSE),
 			KSCOPE_VERDICT_ALREADY);
-	KUNIT_EXPECT_EQ(test, kscope_life_state(&life), KSCOPE_STATE_CANCELLING);
+	KUNIT_EXPECT_EQ(test, kscope_life_state(&life),
+			KSCOPE_STATE_CANCELLING);
 	end = kscope_life_end(&life, &tally, -ECANCELED);
 	KUNIT_EXPECT_EQ(test, end.cause, KSCOPE_CAUSE_CALLER);
 	KUNIT_EXPECT_EQ(test, end.outcome, KSCOPE_STOPPED);
@@ -136,10 +142,13 @@ struct end_case {
 
 static const struct end_case end_cases[] = {
 	{ "finished", 0, 0, KSCOPE_FINISHED, 0 },
-	{ "finished anyway", 0, KSCOPE_CAUSE_CALLER, KSCOPE_FINISHED_ANYWAY, 0 },
-	{ "stopped", -ECANCELED, KSCOPE_CAUSE_CALLER, KSCOPE_STOPPED, -ECANCELED },
+	{ "finished anyway", 0, KSCOPE_CAUSE_CALLER, KSCOPE_FINISHED_ANYWAY,
+	  0 },
+	{ "stopped", -ECANCELED, KSCOPE_CAUSE_CALLER, KSCOPE_STOPPED,
+	  -ECANCELED },
 	{ "failed", -EIO, 0, KSCOPE_FAILED, -EIO },
-	{ "failed although cancelled", -EIO, KSCOPE_CAUSE_CALLER, KSCOPE_FAILED, -EIO },
+	{ "failed although cancelled", -EIO, KSCOPE_CAUSE_CALLER, KSCOPE_FAILED,
+	  -EIO },
 	{ "claims to be cancelled", -ECANCELED, 0, KSCOPE_FAILED, -ECANCELED },
 	{ "returns nonsense", 17, 0, KSCOPE_FAILED, -EIO },
 	{ "returns no errno", -4096, 0, KSCOPE_FAILED, -EIO },

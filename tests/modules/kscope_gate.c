@@ -10,7 +10,7 @@
 
 #include "kscope.h"
 
-#define GATE_HEEDS	(1U << 0)
+#define GATE_HEEDS BIT(0)
 
 static bool gate_open;
 
@@ -34,13 +34,16 @@ static bool gate_lets_go(struct kscope_child *child)
 {
 	if (READ_ONCE(gate_open))
 		return true;
-	return kscope_child_desc(child)->op_flags & GATE_HEEDS && kscope_child_cancelled(child);
+	return kscope_child_desc(child)->op_flags & GATE_HEEDS &&
+	       kscope_child_cancelled(child);
 }
 
 static int gate_run(struct kscope_child *child)
 {
-	___wait_var_event(&gate_open, gate_lets_go(child), TASK_IDLE, 0, 0, schedule());
-	if (kscope_child_desc(child)->op_flags & GATE_HEEDS && kscope_child_cancelled(child))
+	___wait_var_event(&gate_open, gate_lets_go(child), TASK_IDLE, 0, 0,
+			  schedule());
+	if (kscope_child_desc(child)->op_flags & GATE_HEEDS &&
+	    kscope_child_cancelled(child))
 		return -ECANCELED;
 	return 0;
 }

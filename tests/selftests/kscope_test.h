@@ -161,14 +161,18 @@ static inline int scope_close(struct scope *scope)
 	return ret;
 }
 
-static inline int buf_pin(int fd, void *addr, __u64 len, unsigned int flags)
+static inline int buf_pin_at(int fd, __u64 addr, __u64 len, unsigned int flags)
 {
-	struct kscope_buf_pin arg = { .size = sizeof(arg),
-				      .flags = flags,
-				      .addr = to_u64(addr),
-				      .len = len };
+	struct kscope_buf_pin arg = {
+		.size = sizeof(arg), .flags = flags, .addr = addr, .len = len
+	};
 
 	return xioctl(fd, KSCOPE_IOC_BUF_PIN, &arg);
+}
+
+static inline int buf_pin(int fd, void *addr, __u64 len, unsigned int flags)
+{
+	return buf_pin_at(fd, to_u64(addr), len, flags);
 }
 
 static inline int buf_unpin(int fd, unsigned int buf)

@@ -206,15 +206,6 @@ TEST_F(account, max_buffers_of_0_means_64)
 	expect_pages(_metadata, self, 64);
 }
 
-static int buf_pin_at(int fd, __u64 addr, __u64 len)
-{
-	struct kscope_buf_pin arg = { .size = sizeof(arg),
-				      .addr = addr,
-				      .len = len };
-
-	return xioctl(fd, KSCOPE_IOC_BUF_PIN, &arg);
-}
-
 TEST_F(account, values_that_cannot_be_a_buffer)
 {
 	struct kscope_info info;
@@ -227,10 +218,10 @@ TEST_F(account, values_that_cannot_be_a_buffer)
 		  buf_pin(fd, self->mem, info.max_buffer_bytes + 1, 0));
 	EXPECT_EQ(-EINVAL, buf_pin(fd, self->mem, 1ULL << 62, 0));
 	EXPECT_EQ(-EINVAL, buf_pin(fd, self->mem, ~0ULL, 0));
-	EXPECT_EQ(-EOVERFLOW, buf_pin_at(fd, ~0ULL, 1));
-	EXPECT_EQ(-EOVERFLOW, buf_pin_at(fd, ~0ULL - PAGE + 1, PAGE));
-	EXPECT_EQ(-EOVERFLOW, buf_pin_at(fd, ~0ULL - 100, 1 << 20));
-	EXPECT_EQ(-EINVAL, buf_pin_at(fd, ~0ULL, ~0ULL));
+	EXPECT_EQ(-EOVERFLOW, buf_pin_at(fd, ~0ULL, 1, 0));
+	EXPECT_EQ(-EOVERFLOW, buf_pin_at(fd, ~0ULL - PAGE + 1, PAGE, 0));
+	EXPECT_EQ(-EOVERFLOW, buf_pin_at(fd, ~0ULL - 100, 1 << 20, 0));
+	EXPECT_EQ(-EINVAL, buf_pin_at(fd, ~0ULL, ~0ULL, 0));
 	EXPECT_EQ(-EFAULT, buf_pin(fd, NULL, 1, 0));
 	EXPECT_EQ(-EFAULT, buf_pin(fd, NULL, PAGE, KSCOPE_PIN_READ_ONLY));
 	expect_pages(_metadata, self, 0);
@@ -242,15 +233,13 @@ TEST_F(account, addresses_of_the_kernel_are_efault)
 				       0xffffffff81000000, 0xffffffffff600000,
 				       0x00007ffffffff000, 0x0000800000000000,
 				       0xfffffffffffff000 };
-	struct kscope_buf_pin arg = { .size = sizeof(arg) };
+	unsigned int flags;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(addrs); i++) {
-		for (arg.flags = 0; arg.flags < 2; arg.flags++) {
-			arg.addr = addrs[i];
-			arg.len = 100;
-			EXPECT_EQ(-EFAULT, xioctl(self->scope.fd,
-						  KSCOPE_IOC_BUF_PIN, &arg))
+		for (flags = 0; flags <= KSCOPE_PIN_READ_ONLY; flags++) {
+			EXPECT_EQ(-EFAULT, buf_pin_at(self->scope.fd, addrs[i],
+						      100, flags))
 			TH_LOG("%#llx", addrs[i]);
 		}
 	}

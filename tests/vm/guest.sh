@@ -47,6 +47,11 @@ echo 10 >/proc/sys/kernel/hung_task_timeout_secs
 echo "+memory +pids +cpu" >/sys/fs/cgroup/cgroup.subtree_control
 mkdir /sys/fs/cgroup/test
 
+# udev would load what the processor has instructions for
+for m in sha1_ssse3 sha256_ssse3 sha512_ssse3 crc32c_intel; do
+	modprobe $m 2>/dev/null
+done
+
 word=$(sed 's/.*rig=\([^ ]*\).*/\1/' /proc/cmdline)
 modules=$(cat /rig/modules)
 

@@ -65,6 +65,8 @@
  * ========== =============================================================
  */
 
+/* clang-format off */
+
 #define KSCOPE_ABI_VERSION	1
 
 #define KSCOPE_IOC_MAGIC	0xE8
@@ -152,7 +154,7 @@ struct kscope_info {
 #define KSCOPE_ACCESS_READ	(1U << 0)
 #define KSCOPE_ACCESS_WRITE	(1U << 1)
 
-#define KSCOPE_OP_BLOCKS	(1U << 0)	/* may block: does not run on a lane of quick ones */
+#define KSCOPE_OP_BLOCKS	(1U << 0)	/* may block, so runs apart from quick ones */
 #define KSCOPE_OP_TAKES_FILE	(1U << 1)	/* uses fd and file_off */
 #define KSCOPE_OP_TAKES_HASH	(1U << 2)	/* uses hash */
 

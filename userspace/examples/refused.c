@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "kscope.h"
 
@@ -99,6 +99,7 @@ static int show(struct kscope_scope *scope, void *memory, __u64 len)
 	ret = spawn_children(scope, buf, len);
 	if (ret < 0)
 		return ret;
+	usleep(1000); /* so that they run */
 	ret = try_release(scope);
 	if (ret != -EBUSY)
 		return ret ? ret : -EPROTO;

@@ -150,22 +150,35 @@ static void put_back(struct engine *engine, struct job *job)
 		engine->waiting = job;
 }
 
-/* false: it has to wait. Two jobs on standard input go one after the other. */
+/*
+ * false: the job has to wait for others to end. Two of them on standard input go one after
+ * the other.
+ */
+static bool open_job(struct engine *engine, struct job *job)
+{
+	if (input_is_stdin(job) && engine->stdin_busy)
+		return false;
+	if (input_open(job) || !engine->nr_running)
+		return true;
+	job->finished = job->err != EMFILE && job->err != ENFILE;
+	return job->finished;
+}
+
+/* false: it has to wait. */
 static bool start_job(struct engine *engine, struct job *job)
 {
 	struct lane *lane;
 
-	if (job->fd < 0) {
-		if (input_is_stdin(job) && engine->stdin_busy)
-			return false;
-		if (!input_open(job))
-			return true;
-	}
+	if (job->fd < 0 && !open_job(engine, job))
+		return false;
+	if (job->finished)
+		return true;
 	lane = memory_lane(engine, job);
 	if (!lane)
 		return false;
 	if (input_is_stdin(job))
 		engine->stdin_busy = true;
+	engine->nr_running++;
 	lane_start(lane, job);
 	return true;
 }
@@ -188,6 +201,7 @@ static void start_jobs(struct engine *engine, struct source *source)
 void engine_job_end(struct engine *engine, struct job *job, bool again)
 {
 	engine->changed = true;
+	engine->nr_running--;
 	if (again) {
 		engine->retries[engine->nr_retries++] = job;
 		return;

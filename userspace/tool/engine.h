@@ -179,6 +179,7 @@ struct engine {
 	struct job *first; /* jobs in order */
 	struct job **last;
 	unsigned int nr_jobs;
+	unsigned int nr_running; /* jobs on a lane */
 	struct job *waiting; /* the next job to get a lane */
 	struct job *retries[LANES_MAX]; /* those before it */
 	unsigned int nr_retries;

@@ -252,17 +252,23 @@ static struct lane *small_lane(struct engine *engine)
 	return lane;
 }
 
+/* Without any big lane the engine ends, unless a job that ends may make room for it. */
+static void grow_big(struct engine *engine)
+{
+	int ret = add_big(engine);
+
+	if (ret && engine->nr_big)
+		engine->max_big = engine->nr_big;
+	else if (ret && !engine->nr_running)
+		engine->failed = ret;
+}
+
 static struct lane *big_lane(struct engine *engine)
 {
 	struct lane *lane = find_idle(engine, false);
-	int ret;
 
 	if (!lane && engine->nr_big < engine->max_big) {
-		ret = add_big(engine);
-		if (ret)
-			engine->max_big = engine->nr_big;
-		if (ret && !engine->nr_big)
-			engine->failed = ret;
+		grow_big(engine);
 		lane = find_idle(engine, false);
 	}
 	return lane;
