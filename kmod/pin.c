@@ -95,6 +95,7 @@ static bool pages_are_allowed(struct page **pages, unsigned long nr)
 	return true;
 }
 
+/* VM_SHARED would miss the shared mappings of files that are open for reading only. */
 static bool vma_is_file_cache(const struct vm_area_struct *vma)
 {
 	unsigned long magic;
@@ -105,11 +106,7 @@ static bool vma_is_file_cache(const struct vm_area_struct *vma)
 	return magic != TMPFS_MAGIC && magic != HUGETLBFS_MAGIC;
 }
 
-/*
- * VM_MAYSHARE, not VM_SHARED, which a file that is open for reading only lacks.
- * Kernels differ in how they refuse a shared file mapping; callers shall not see
- * that.
- */
+/* Kernels differ in how they refuse a shared file mapping; callers shall not see that. */
 static int fault_errno(unsigned long addr)
 {
 	struct vm_area_struct *vma;

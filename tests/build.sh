@@ -10,14 +10,13 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 build_module() {
-	local words out
+	local words out KVER KDIR
 	words=$("$TOP/tests/vm/kernel.sh" "$1")
-	local KVER KDIR
 	eval "$words"
 	out=$TOP/build/kmod-$KVER
 	mkdir -p "$out"
 	run_slow "building the module for Linux $KVER" \
-		make -C "$TOP" --no-print-directory -j2 module KDIR="$KDIR" KCFLAGS=-Werror KSCOPE_TESTS=1 LOG="$out/log"
+		make -C "$TOP" --no-print-directory -j"$(nproc)" module KDIR="$KDIR" KCFLAGS=-Werror KSCOPE_TESTS=1 LOG="$out/log"
 	if grep -E 'warning:|WARNING:' "$out/log" >&2; then
 		find "$out" -name '*.ko' -delete
 		die "the module for Linux $KVER builds with warnings"
@@ -26,7 +25,7 @@ build_module() {
 
 build_userspace() {
 	run_slow "building library, tool and examples" \
-		make -C "$TOP/userspace" --no-print-directory -j2 O="$TOP/build/userspace"
+		make -C "$TOP/userspace" --no-print-directory -j"$(nproc)" O="$TOP/build/userspace"
 }
 
 build_tests() {
@@ -34,14 +33,20 @@ build_tests() {
 	eval "$("$TOP/tests/vm/kernel.sh" source)"
 	ksft=$SOURCE/tools/testing/selftests
 	run_slow "building the tests" \
-		make -C "$TOP/tests/selftests" --no-print-directory -j2 O="$TOP/build/selftests/64" KSFT="$ksft" LIB="$o"
+		make -C "$TOP/tests/selftests" --no-print-directory -j"$(nproc)" O="$TOP/build/selftests/64" KSFT="$ksft" LIB="$o"
 	run_slow "building the tests of the 32-bit ABI" \
-		make -C "$TOP/tests/selftests" --no-print-directory -j2 O="$TOP/build/selftests/32" KSFT="$ksft" M32=1
+		make -C "$TOP/tests/selftests" --no-print-directory -j"$(nproc)" O="$TOP/build/selftests/32" KSFT="$ksft" M32=1
 }
 
+mkdir -p "$TOP/build"
+exec 7>"$TOP/build/lock"
+flock -n 7 || { say "waiting for another build in this tree"; flock 7; }
 case ${1-} in
 module) build_module "$2" ;;
 userspace) build_userspace ;;
-programs) build_userspace && build_tests ;;
+programs)
+	build_userspace
+	build_tests
+	;;
 *) sed -n '4,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

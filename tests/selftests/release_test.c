@@ -109,7 +109,6 @@ TEST_F(release, running_child_refuses_it_and_is_named)
 	EXPECT_EQ(KSCOPE_OP_SLEEP, self->blockers[0].op);
 	EXPECT_EQ(KSCOPE_STATE_RUNNING, self->blockers[0].state);
 	EXPECT_EQ(0, self->blockers[0].buf);
-	EXPECT_EQ(0, self->blockers[0].reserved);
 	EXPECT_EQ(0, self->blockers[0].off);
 	EXPECT_EQ(0, self->blockers[0].len);
 	age = self->blockers[0].age_ns;

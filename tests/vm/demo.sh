@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/../lib.sh"
 
-bytes=$((200 * 1000 * 1000))
+bytes=$((200 << 20))
 kernel=${KERNEL:-6.12}
 
 # The biggest files come first, but those above 16 MB last; names that the lists could not hold stay out.
