@@ -355,6 +355,19 @@ void kscope_child_end(struct kscope_child *child, int status)
 	kscope_scope_drained(scope);
 }
 
+/*
+ * fput() by a kernel thread only leaves the rest for later. Whoever sees the completion
+ * shall be able to unmount the file system.
+ */
+static void file_drop_sync(struct kscope_child *child)
+{
+	if (!child->file)
+		return;
+	__fput_sync(child->file);
+	put_cred(child->cred);
+	child->file = NULL;
+}
+
 /**
  * kscope_child_run() - run a child to its end
  * @child: started by this lane
@@ -366,6 +379,7 @@ void kscope_child_run(struct kscope_child *child)
 	struct kscope_scope *scope = child->scope;
 	int status = child->op->run(child);
 
+	file_drop_sync(child);
 	spin_lock(&scope->lock);
 	kscope_child_end(child, status);
 	spin_unlock(&scope->lock);

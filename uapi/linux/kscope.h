@@ -254,7 +254,6 @@ struct kscope_buf_pin {
  * @op: its operation
  * @state: KSCOPE_STATE_*
  * @buf: handle of the first buffer that it borrows; 0 for none
- * @reserved: 0
  * @off: where its first range starts in @buf
  * @len: length of its first range
  */

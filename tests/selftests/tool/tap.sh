@@ -40,15 +40,16 @@ show() {
 }
 
 # like REFERENCE ALGORITHM ARGUMENT...: `kscope sum -a ALGORITHM ARGUMENT...` does what
-# `REFERENCE ARGUMENT...` does: stdout, stderr and exit status. Both read $input.
+# `REFERENCE ARGUMENT...` does: stdout, stderr and exit status. Both read $input. The path keeps
+# busybox from running an applet of that name instead.
 like() {
 	local tool=$1 algorithm=$2 want got bad=0 out=$scratch/out
 	shift 2
-	"$tool" "$@" <"$input" >"$out/want" 2>"$out/want.err"
+	"/bin/$tool" "$@" <"$input" >"$out/want" 2>"$out/want.err"
 	want=$?
 	kscope sum -a "$algorithm" "$@" <"$input" >"$out/got" 2>"$out/got.err"
 	got=$?
-	sed -i "s/^$tool: /kscope sum: /; s/'$tool --help'/'kscope sum --help'/" "$out/want.err"
+	sed -i "s,^/bin/$tool: ,kscope sum: ,; s,'/bin/$tool --help','kscope sum --help'," "$out/want.err"
 	cmp -s "$out/want" "$out/got" || { show stdout "$out/want" "$out/got"; bad=1; }
 	cmp -s "$out/want.err" "$out/got.err" || { show stderr "$out/want.err" "$out/got.err"; bad=1; }
 	[ $want = $got ] || { echo "# exit status $got, want $want"; bad=1; }
@@ -64,16 +65,19 @@ same() {
 
 input=/dev/null
 
-# bytes COUNT: pseudo-random, but the same in each run
+# bytes COUNT: pseudo-random, but the same in each run. They repeat, but not in step with any block size.
 bytes() {
-	# seq and awk, not /dev/urandom: a failure can be repeated
-	awk -v n="$1" 'BEGIN {
+	local seed=$scratch/seed i
+	[ -s "$seed" ] || awk 'BEGIN {
 		x = 12345
-		for (i = 0; i < n; i += 8) {
+		for (i = 0; i < 70001; i++) {
 			x = (x * 16807) % 2147483647
-			printf "%08x", x
+			printf "%c", 33 + x % 90
 		}
-	}' | head -c "$1"
+	}' >"$seed"
+	for i in $(seq 0 $(($1 / 70001))); do
+		cat "$seed"
+	done | head -c "$1"
 }
 
 pinned_pages() {

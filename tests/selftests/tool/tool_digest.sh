@@ -45,9 +45,10 @@ for i in $(seq 64); do
 	cat size.1048576
 done >large
 same "64 MiB" large
-same "64 MiB four times at a time" large large large large
-truncate -s 200M sparse
-printf x | dd of=sparse bs=1 seek=123456789 conv=notrunc 2>/dev/null
+head -c 9000001 large >medium
+same "9 MB four times at a time" medium medium medium medium
+truncate -s 100M sparse
+printf x | dd of=sparse bs=1 seek=98765432 conv=notrunc 2>/dev/null
 same "a sparse file" sparse
 cp large /dev/shm/large
 same "a file on tmpfs" /dev/shm/large
