@@ -7,7 +7,7 @@ KERNEL ?= 6.12
 PREFIX ?= /usr/local
 
 # Kbuild puts objects beside the sources, so each kernel gets its own tree of links to them.
-release = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
+release := $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 kmod = $(CURDIR)/build/kmod-$(release)
 # What of the kernel's tools is not in its headers package is not asked for.
 kbuild = $(MAKE) -C $(KDIR) M=$(kmod) W=1 CONFIG_DEBUG_INFO_BTF_MODULES= $(KBUILD_ARGS)
@@ -38,8 +38,8 @@ endif
 
 .PHONY: modules_install
 modules_install: module
-	+$(kbuild) modules_install
-	depmod $(release)
+	+$(kbuild) CONFIG_MODULE_SIG_ALL= modules_install
+	$(if $(INSTALL_MOD_PATH),,depmod $(release))
 
 .PHONY: install uninstall
 install uninstall:

@@ -40,7 +40,8 @@
 #define KSCOPE_MAX_BUFFERS 4096U
 #define KSCOPE_DEFAULT_BUFFERS 64U
 #define KSCOPE_MAX_HASHES 16U
-#define KSCOPE_MAX_BLOCKING 64U
+#define KSCOPE_MAX_BLOCKING 64U /* of one scope */
+#define KSCOPE_MAX_USER_BLOCKING 256 /* of one user */
 #define KSCOPE_MAX_QUICK 16U
 #define KSCOPE_MAX_BUF_BYTES (64ULL << 30)
 #define KSCOPE_BATCH 16U
@@ -56,11 +57,15 @@ struct shash_desc;
  * @uid: C whose
  * @scopes: U how many, which is also the number of references to this struct
  * @children: U sum of their slots
+ * @quick_wq: C runs the lanes of its scopes for children that do not block
+ * @slow_wq: C likewise for those that may
  */
 struct kscope_user {
 	kuid_t uid;
 	u32 scopes;
 	u32 children;
+	struct workqueue_struct *quick_wq;
+	struct workqueue_struct *slow_wq;
 };
 
 /**
@@ -275,6 +280,7 @@ extern unsigned int kscope_max_user_scopes;
 extern unsigned int kscope_max_user_children;
 struct kscope_user *kscope_user_charge(u32 children);
 void kscope_user_uncharge(struct kscope_user *user, u32 children);
+void kscope_users_stop(void);
 
 /* op.c */
 struct kscope_op *kscope_op_get(u32 number);
@@ -294,8 +300,6 @@ u32 kscope_ring_take(struct kscope_ringbuf *ring,
 int kscope_ring_mmap(struct kscope_ringbuf *ring, struct vm_area_struct *vma);
 
 /* lane.c */
-int kscope_lanes_start(void);
-void kscope_lanes_stop(void);
 int kscope_lanes_create(struct kscope_scope *scope);
 void kscope_lanes_destroy(struct kscope_scope *scope);
 void kscope_queue_add(struct kscope_queue *queue, struct kscope_child *child);

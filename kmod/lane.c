@@ -13,7 +13,7 @@
  * An ordered scope is a scope with a single lane: one child at a time, in order.
  *
  * A lane may still be between its last unlock and its return when the last child of the
- * scope has ended; kscope_lanes_destroy() waits for that.
+ * scope has ended, or about to queue itself again; kscope_lanes_destroy() ends that.
  */
 #include <linux/cpumask.h>
 #include <linux/sched.h>
@@ -22,9 +22,6 @@
 #include "internal.h"
 
 #define LANE_BUDGET 64
-
-static struct workqueue_struct *quick_wq;
-static struct workqueue_struct *slow_wq;
 
 static struct kscope_child *lane_next(struct kscope_lane *lane)
 {
@@ -101,7 +98,7 @@ static void lanes_init(struct kscope_lane *lanes, u32 nr,
 
 /**
  * kscope_lanes_create() - give a scope its queues and lanes
- * @scope: with kind and entries set
+ * @scope: with kind, entries and user set
  *
  * Context: process context; may sleep.
  * Return: 0 or -ENOMEM.
@@ -121,8 +118,8 @@ int kscope_lanes_create(struct kscope_scope *scope)
 	if (!scope->lanes)
 		return -ENOMEM;
 	scope->nr_lanes = quick + slow;
-	queue_init(&scope->quick, scope, quick_wq);
-	queue_init(&scope->slow, scope, slow_wq);
+	queue_init(&scope->quick, scope, scope->user->quick_wq);
+	queue_init(&scope->slow, scope, scope->user->slow_wq);
 	lanes_init(scope->lanes, quick, &scope->quick);
 	lanes_init(scope->lanes + quick, slow, &scope->slow);
 	return 0;
@@ -139,36 +136,6 @@ void kscope_lanes_destroy(struct kscope_scope *scope)
 	u32 i;
 
 	for (i = 0; i < scope->nr_lanes; i++)
-		flush_work(&scope->lanes[i].work);
+		cancel_work_sync(&scope->lanes[i].work);
 	kvfree(scope->lanes);
-}
-
-/**
- * kscope_lanes_start() - make the workqueues
- *
- * Context: module init.
- * Return: 0 or -ENOMEM.
- */
-int kscope_lanes_start(void)
-{
-	quick_wq = alloc_workqueue("kscope_quick", WQ_UNBOUND, WQ_MAX_ACTIVE);
-	if (!quick_wq)
-		return -ENOMEM;
-	slow_wq = alloc_workqueue("kscope_slow", WQ_UNBOUND, WQ_MAX_ACTIVE);
-	if (!slow_wq) {
-		destroy_workqueue(quick_wq);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-/**
- * kscope_lanes_stop() - undo kscope_lanes_start()
- *
- * Context: module exit; no scope is left.
- */
-void kscope_lanes_stop(void)
-{
-	destroy_workqueue(slow_wq);
-	destroy_workqueue(quick_wq);
 }

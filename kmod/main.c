@@ -21,18 +21,9 @@ static int __init kscope_init(void)
 	ret = kscope_reaper_start();
 	if (ret)
 		return ret;
-	ret = kscope_lanes_start();
-	if (ret)
-		goto stop_reaper;
 	ret = misc_register(&kscope_device);
 	if (ret)
-		goto stop_lanes;
-	return 0;
-
-stop_lanes:
-	kscope_lanes_stop();
-stop_reaper:
-	kscope_reaper_stop();
+		kscope_reaper_stop();
 	return ret;
 }
 
@@ -40,7 +31,7 @@ static void __exit kscope_exit(void)
 {
 	misc_deregister(&kscope_device);
 	kscope_reaper_stop();
-	kscope_lanes_stop();
+	kscope_users_stop();
 }
 
 module_init(kscope_init);

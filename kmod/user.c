@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What one user may hold: so many scopes, so many child slots. The table has an entry
- * for each user that holds a scope, and for nobody else. Charging and giving back happen
- * once in the life of a scope, so one mutex for all is enough.
+ * What one user may hold: so many scopes, so many child slots, and so many workers at a
+ * time. The workers are limited by giving each user workqueues of its own: children that
+ * block or compute for long fill up their owner's workqueue, and nobody else's.
+ *
+ * The table has an entry for each user that holds a scope, and for the one that was the
+ * last to hold none any more: a program that makes and closes one scope after the other
+ * shall not make workqueues each time. Charging and giving back happen once in the life
+ * of a scope, so one mutex for all is enough.
  */
 #include <linux/capability.h>
+#include <linux/cpumask.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/uidgid.h>
@@ -17,6 +23,37 @@ unsigned int kscope_max_user_children = 1U << 20;
 
 static DEFINE_MUTEX(users_lock);
 static DEFINE_XARRAY(users);
+static struct kscope_user *last_idle;
+
+static void user_free(struct kscope_user *user)
+{
+	if (!user)
+		return;
+	if (user->slow_wq)
+		destroy_workqueue(user->slow_wq);
+	if (user->quick_wq)
+		destroy_workqueue(user->quick_wq);
+	kfree(user);
+}
+
+static struct kscope_user *user_alloc(kuid_t uid)
+{
+	int quick = max_t(int, num_possible_cpus(), KSCOPE_MAX_QUICK);
+	struct kscope_user *user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
+
+	if (!user)
+		return NULL;
+	user->uid = uid;
+	user->quick_wq = alloc_workqueue("kscope_quick/%u", WQ_UNBOUND, quick,
+					 __kuid_val(uid));
+	user->slow_wq = alloc_workqueue("kscope_slow/%u", WQ_UNBOUND,
+					KSCOPE_MAX_USER_BLOCKING,
+					__kuid_val(uid));
+	if (user->quick_wq && user->slow_wq)
+		return user;
+	user_free(user);
+	return NULL;
+}
 
 static struct kscope_user *user_lookup_or_create(kuid_t uid)
 {
@@ -27,33 +64,38 @@ static struct kscope_user *user_lookup_or_create(kuid_t uid)
 	lockdep_assert_held(&users_lock);
 	if (user)
 		return user;
-	user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
+	user = user_alloc(uid);
 	if (!user)
 		return ERR_PTR(-ENOMEM);
-	user->uid = uid;
 	ret = xa_err(xa_store(&users, key, user, GFP_KERNEL_ACCOUNT));
 	if (ret) {
-		kfree(user);
+		user_free(user);
 		return ERR_PTR(ret);
 	}
 	return user;
 }
 
-static void user_put_if_idle(struct kscope_user *user)
+/* Return: the user to free, once the lock is dropped; or NULL */
+static struct kscope_user *user_idle(struct kscope_user *user)
 {
+	struct kscope_user *victim = last_idle;
+
 	lockdep_assert_held(&users_lock);
 	if (user->scopes)
-		return;
-	xa_erase(&users, __kuid_val(user->uid));
-	kfree(user);
+		return NULL;
+	last_idle = user;
+	if (!victim || victim == user || victim->scopes)
+		return NULL;
+	xa_erase(&users, __kuid_val(victim->uid));
+	return victim;
 }
 
 static bool user_has_room(const struct kscope_user *user, u32 children)
 {
 	u64 total = (u64)user->children + children;
 
-	if (user->scopes < kscope_max_user_scopes &&
-	    total <= kscope_max_user_children)
+	if (user->scopes < READ_ONCE(kscope_max_user_scopes) &&
+	    total <= READ_ONCE(kscope_max_user_children))
 		return true;
 	return capable(CAP_SYS_RESOURCE) && total <= U32_MAX;
 }
@@ -68,7 +110,7 @@ static bool user_has_room(const struct kscope_user *user, u32 children)
  */
 struct kscope_user *kscope_user_charge(u32 children)
 {
-	struct kscope_user *user;
+	struct kscope_user *user, *victim = NULL;
 
 	mutex_lock(&users_lock);
 	user = user_lookup_or_create(current_uid());
@@ -78,26 +120,43 @@ struct kscope_user *kscope_user_charge(u32 children)
 		user->scopes++;
 		user->children += children;
 	} else {
-		user_put_if_idle(user);
+		victim = user_idle(user);
 		user = ERR_PTR(-EDQUOT);
 	}
 unlock:
 	mutex_unlock(&users_lock);
+	user_free(victim);
 	return user;
 }
 
 /**
  * kscope_user_uncharge() - give back what kscope_user_charge() charged
- * @user: as returned from there
+ * @user: as returned from there; the scope's lanes are gone
  * @children: the same number
  *
- * Context: process context; takes a mutex.
+ * Context: process context; may sleep.
  */
 void kscope_user_uncharge(struct kscope_user *user, u32 children)
 {
+	struct kscope_user *victim;
+
 	mutex_lock(&users_lock);
 	user->scopes--;
 	user->children -= children;
-	user_put_if_idle(user);
+	victim = user_idle(user);
 	mutex_unlock(&users_lock);
+	user_free(victim);
+}
+
+/**
+ * kscope_users_stop() - forget the last idle user
+ *
+ * Context: module exit; no scope is left.
+ */
+void kscope_users_stop(void)
+{
+	if (last_idle)
+		xa_erase(&users, __kuid_val(last_idle->uid));
+	user_free(last_idle);
+	WARN_ON(!xa_empty(&users));
 }

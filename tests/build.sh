@@ -16,7 +16,8 @@ build_module() {
 	out=$TOP/build/kmod-$KVER
 	mkdir -p "$out"
 	run_slow "building the module for Linux $KVER" \
-		make -C "$TOP" --no-print-directory -j"$(nproc)" module KDIR="$KDIR" KCFLAGS=-Werror KSCOPE_TESTS=1 LOG="$out/log"
+		make -C "$TOP" --no-print-directory -j"$(nproc)" module KDIR="$KDIR" \
+		KCFLAGS=-Werror KSCOPE_TESTS=1 LOG="$out/log"
 	if grep -E 'warning:|WARNING:' "$out/log" >&2; then
 		find "$out" -name '*.ko' -delete
 		die "the module for Linux $KVER builds with warnings"

@@ -220,7 +220,7 @@ TEST_F(file, fd_may_be_closed_once_the_child_is_accepted)
 /* The file is let go before the completion comes, not some time after it. */
 TEST_F(file, file_system_can_be_unmounted_once_the_child_has_ended)
 {
-	char dir[PATH_LEN], path[PATH_LEN + 8];
+	char dir[PATH_LEN + 8], path[PATH_LEN + 16];
 	int fd, i;
 
 	snprintf(dir, sizeof(dir), "%s.mnt", self->path);

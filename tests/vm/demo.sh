@@ -22,7 +22,7 @@ eval "$("$TOP/tests/vm/kernel.sh" "$kernel")"
 module=$TOP/build/kmod-$KVER/kscope.ko
 
 mapfile -t files < <(biggest_files)
-say "taking ${#files[@]} files of this machine, $(du -cLm --apparent-size "${files[@]}" | tail -n 1 | cut -f1) MB"
+say "taking ${#files[@]} files of this machine, $(du -clLm --apparent-size "${files[@]}" | tail -n 1 | cut -f1) MB"
 add=()
 for file in "${files[@]}"; do
 	add+=(--add "$file:/files$file")

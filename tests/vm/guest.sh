@@ -19,9 +19,13 @@ if [ ! -d /rig ]; then
 		poweroff -f
 		;;
 	esac
-	modprobe virtio_pci 2>/dev/null
-	modprobe virtio_blk || poweroff -f
-	while [ ! -b /dev/vda ]; do sleep 0.05; done
+	modprobe virtio_pci 2>/dev/null # both may be built in
+	modprobe virtio_blk 2>/dev/null
+	tries=0
+	until [ -b /dev/vda ] || [ $tries = 100 ]; do
+		sleep 0.05
+		tries=$((tries + 1))
+	done
 	mount -t ext4 /dev/vda /root || poweroff -f
 	umount /proc
 	mount -o move /dev /root/dev

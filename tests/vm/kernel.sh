@@ -12,6 +12,7 @@ set -euo pipefail
 . "$(dirname "$0")/../lib.sh"
 
 APT=() # options that make apt use lists of our own
+updated=0
 
 lock() {
 	exec 9>"$CACHE/fetch.lock"
@@ -19,28 +20,31 @@ lock() {
 }
 
 # Debian 12's stock lists may lack the security suite, may be stale or missing, and refreshing them takes root.
+# The first call takes the lists of our own as they are, if they are not old; the second fetches new ones.
 private_apt() {
-	local d=$CACHE/apt
-	((${#APT[@]} == 0)) || return 1
-	lock
+	local d=$CACHE/apt old=${#APT[@]}
+	((!updated)) || return 1
 	mkdir -p "$d/lists/partial" "$d/cache/archives/partial"
 	printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s\n' \
 		'http://deb.debian.org/debian bookworm main' \
 		'http://deb.debian.org/debian-security bookworm-security main' >"$d/sources.list"
 	APT=(-o "Dir::State::lists=$d/lists" -o "Dir::Cache=$d/cache"
 		-o "Dir::Etc::sourcelist=$d/sources.list" -o Dir::Etc::sourceparts=-)
+	[[ $old != 0 || -z $(find "$d/fetched" -mmin -720 2>/dev/null) ]] || return 0
+	updated=1
+	lock
 	run_slow "fetching Debian's package lists into the cache" \
-		apt-get "${APT[@]}" -o APT::Sandbox::User=root update || { APT=(); return 1; }
+		apt-get "${APT[@]}" -o APT::Sandbox::User=root update && touch "$d/fetched"
 }
 
 # the package of exact version that a metapackage stands for; no apt at all: nothing
 resolve() {
 	apt-cache "${APT[@]}" show --no-all-versions "$1" 2>/dev/null |
-		sed -n 's/^Depends:.*\(linux-image-[0-9][^ ,]*\).*/\1/p' | head -n 1
+		sed -n 's/^Depends:.*\(linux-image-[0-9][^ ,]*\).*/\1/p' | sed -n 1p || true
 }
 
 version() {
-	apt-cache "${APT[@]}" show --no-all-versions "$1" 2>/dev/null | sed -n 's/^Version: //p' | head -n 1
+	apt-cache "${APT[@]}" show --no-all-versions "$1" 2>/dev/null | sed -n 's/^Version: //p' | sed -n 1p || true
 }
 
 # fetch DIR PACKAGE...: unpack packages into a directory that appears only when it is complete
@@ -62,6 +66,7 @@ fetch() {
 complete() {
 	mv "$1.part" "$1"
 	# older versions are not needed any more, and large; a run of another checkout may use the last one
+	# shellcheck disable=SC2012 # names of our own
 	ls -dt "$CACHE/$2"* 2>/dev/null | tail -n +3 | xargs -r rm -rf
 }
 
@@ -126,10 +131,11 @@ get_source() {
 }
 
 own_kernel() {
-	local kdir=${KDIR:-${1%/arch/x86/boot/bzImage}}
+	local kdir=${KDIR:-${1%/arch/x86/boot/bzImage}} kver
 	[[ -f $1 ]] || die "no kernel image $1"
-	[[ -f $kdir/include/config/kernel.release ]] || die "$kdir is not a kernel's build tree: set KDIR="
-	echo "KVER=$(cat "$kdir/include/config/kernel.release") IMAGE=$1 KDIR=$kdir MODULES=${MODULES:-}"
+	[[ -f $kdir/include/generated/utsrelease.h ]] || die "$kdir is not a kernel's build tree: set KDIR="
+	kver=$(sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$kdir/include/generated/utsrelease.h")
+	echo "KVER=$kver IMAGE=$1 KDIR=$kdir MODULES=${MODULES:-}"
 }
 
 case ${1-} in

@@ -58,8 +58,8 @@ static long copy(int from, int to)
 	static const struct kscope_scope_params params = {
 		.kind = KSCOPE_KIND_ORDERED,
 	};
-	static char memory[CHUNK];
 	KSCOPE_SCOPED(scope);
+	static char memory[CHUNK];
 	int dev = kscope_open();
 	long ret = dev;
 

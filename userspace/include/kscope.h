@@ -256,9 +256,12 @@ struct kscope_batch {
 };
 
 /* Declare a batch for up to @cap children, on the stack. */
-#define KSCOPE_BATCH(name, cap)                  \
-	struct kscope_desc name##_descs_[(cap)]; \
-	struct kscope_batch name = { name##_descs_, (cap), 0 }
+#define KSCOPE_BATCH(name, cap)                                        \
+	struct kscope_desc name##_descs_[(cap)];                       \
+	struct kscope_batch name = { name##_descs_,                    \
+				     sizeof(name##_descs_) /           \
+					     sizeof(name##_descs_[0]), \
+				     0 }
 
 /* Next free descriptor, zeroed (a NOP), or NULL if the batch is full. */
 struct kscope_desc *kscope_batch_get(struct kscope_batch *batch);

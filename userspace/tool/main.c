@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <getopt.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,8 +54,10 @@ int main(int argc, char **argv)
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
-	int opt = getopt_long(argc, argv, "+hV", options, NULL);
+	int opt;
 
+	setlocale(LC_CTYPE, "");
+	opt = getopt_long(argc, argv, "+hV", options, NULL);
 	switch (opt) {
 	case -1:
 		break;

@@ -58,7 +58,7 @@ void message_memlock(void)
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) ||
 	    limit.rlim_cur == RLIM_INFINITY)
 		return;
-	message("the limit of locked memory is %llu KiB; see 'ulimit -l', and raise it in /etc/security/limits.conf",
+	message("the limit of locked memory is %llu KiB: raise it, see 'ulimit -l'",
 		(unsigned long long)limit.rlim_cur / 1024);
 }
 

@@ -3,14 +3,22 @@
  * File names in two styles of GNU coreutils: quoted for a shell in messages, and with
  * backslash escapes in lists of checksums.
  */
+#include <langinfo.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tool.h"
 
+static bool is_utf8(void)
+{
+	return !strcmp(nl_langinfo(CODESET), "UTF-8");
+}
+
 static bool is_control(char c)
 {
-	return (unsigned char)c < 0x20 || c == 0x7f;
+	unsigned char byte = (unsigned char)c;
+
+	return byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !is_utf8());
 }
 
 static bool is_special(const char *name, size_t i)

@@ -19,11 +19,12 @@ static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
 static void on_signal(int sig)
 {
 	int saved = errno;
+	ssize_t ret;
 
 	stop_signal = sig;
-	if (write(stop_pipe[1], "", 1) < 0) {
-		/* The pipe is full: then it is readable, too. */
-	}
+	/* If the pipe is full, it is readable, too. */
+	ret = write(stop_pipe[1], "", 1);
+	(void)ret;
 	errno = saved;
 }
 

@@ -142,7 +142,7 @@ out:
 
 int cmd_sum(int argc, char **argv)
 {
-	static char *standard_input[] = { "-", NULL };
+	char *standard_input[2] = { "-", NULL };
 	struct sum_options options;
 	int ret;
 

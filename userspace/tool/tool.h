@@ -56,7 +56,7 @@ int stop_install(void);
 int stop_fd(void);
 
 /* End as the signal would have ended the tool. */
-void stop_raise(void) __attribute__((noreturn));
+__attribute__((noreturn)) void stop_raise(void);
 
 /* ---- progress.c ---- */
 

@@ -50,9 +50,9 @@ same "9 MB four times at a time" medium medium medium medium
 truncate -s 100M sparse
 printf x | dd of=sparse bs=1 seek=98765432 conv=notrunc 2>/dev/null
 same "a sparse file" sparse
-cp large /dev/shm/large
-same "a file on tmpfs" /dev/shm/large
-rm -f /dev/shm/large
+cp medium /dev/shm/medium
+same "a file on tmpfs" /dev/shm/medium
+rm -f /dev/shm/medium
 same "a block device" "${KSCOPE_BLKDEV:-/dev/vdb}"
 
 unknown_algorithm() {
