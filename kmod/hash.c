@@ -28,8 +28,10 @@ static struct crypto_shash *tfm_alloc(const char *name)
 	if (!*name)
 		return ERR_PTR(-ENOENT);
 	tfm = crypto_alloc_shash(name, 0, 0);
+	if (PTR_ERR(tfm) == -ENOMEM || PTR_ERR(tfm) == -EINTR)
+		return tfm;
 	if (IS_ERR(tfm))
-		return PTR_ERR(tfm) == -EINVAL ? ERR_PTR(-ENOENT) : tfm;
+		return ERR_PTR(-ENOENT);
 	if (crypto_shash_get_flags(tfm) & CRYPTO_TFM_NEED_KEY) {
 		crypto_free_shash(tfm);
 		return ERR_PTR(-EOPNOTSUPP);
@@ -37,10 +39,23 @@ static struct crypto_shash *tfm_alloc(const char *name)
 	return tfm;
 }
 
+/* Some take their key as data, and only say so when there was none. */
+static int hash_probe(struct kscope_hash *hash)
+{
+	u8 digest[HASH_MAX_DIGESTSIZE];
+
+	hash->running->tfm = hash->tfm;
+	if (crypto_shash_init(hash->running) ||
+	    crypto_shash_final(hash->running, digest))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
 static struct kscope_hash *hash_alloc(const char *name)
 {
 	struct kscope_hash *hash = kzalloc(sizeof(*hash), GFP_KERNEL_ACCOUNT);
 	struct crypto_shash *tfm;
+	int ret;
 
 	if (!hash)
 		return ERR_PTR(-ENOMEM);
@@ -53,11 +68,11 @@ static struct kscope_hash *hash_alloc(const char *name)
 	hash->running =
 		kzalloc(sizeof(*hash->running) + crypto_shash_descsize(tfm),
 			GFP_KERNEL_ACCOUNT);
-	if (!hash->running) {
+	ret = hash->running ? hash_probe(hash) : -ENOMEM;
+	if (ret) {
 		hash_free(hash);
-		return ERR_PTR(-ENOMEM);
+		return ERR_PTR(ret);
 	}
-	hash->running->tfm = tfm;
 	return hash;
 }
 

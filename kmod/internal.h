@@ -119,6 +119,8 @@ struct kscope_hash {
 
 /**
  * struct kscope_ringbuf - the memory of a completion ring
+ * @user: C whom a scope and its slots are charged to; the charge lives as long as this
+ * @entries: C records, and slots of the scope
  * @ring: C header and records; programs map it read-only
  * @bytes: C of @ring, in whole pages
  * @head: C page of the head index; programs map it writable, so trust nothing in it
@@ -126,6 +128,8 @@ struct kscope_hash {
  * @file: C owns this struct if there can be mappings; else the scope does
  */
 struct kscope_ringbuf {
+	struct kscope_user *user;
+	u32 entries;
 	struct kscope_ring *ring;
 	size_t bytes;
 	struct kscope_ring_head *head;
@@ -211,7 +215,6 @@ struct kscope_lane {
  * @ring: C
  * @wait: A woken when a child has ended or the state has changed
  * @first: S the first failure
- * @user: C whom scope and slots are charged to
  * @memcg: C of the creator; what file operations allocate is charged to it
  * @reap_work: A
  */
@@ -242,7 +245,6 @@ struct kscope_scope {
 		u64 child;
 		u64 user_data;
 	} first;
-	struct kscope_user *user;
 	struct mem_cgroup *memcg;
 	struct work_struct reap_work;
 };

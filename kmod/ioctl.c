@@ -292,6 +292,9 @@ static long handle_cancel(struct call *call)
 
 	if (args->flags & ~KSCOPE_CANCEL_ALL)
 		return -EINVAL;
+	ret = reply(call, sizeof(*args));
+	if (ret)
+		return ret;
 	ret = kscope_child_cancel(call->scope, args->what, args->target,
 				  &counts);
 	if (ret && ret != -EALREADY)

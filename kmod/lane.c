@@ -98,7 +98,7 @@ static void lanes_init(struct kscope_lane *lanes, u32 nr,
 
 /**
  * kscope_lanes_create() - give a scope its queues and lanes
- * @scope: with kind, entries and user set
+ * @scope: with kind, entries and ring set
  *
  * Context: process context; may sleep.
  * Return: 0 or -ENOMEM.
@@ -118,8 +118,8 @@ int kscope_lanes_create(struct kscope_scope *scope)
 	if (!scope->lanes)
 		return -ENOMEM;
 	scope->nr_lanes = quick + slow;
-	queue_init(&scope->quick, scope, scope->user->quick_wq);
-	queue_init(&scope->slow, scope, scope->user->slow_wq);
+	queue_init(&scope->quick, scope, scope->ring->user->quick_wq);
+	queue_init(&scope->slow, scope, scope->ring->user->slow_wq);
 	lanes_init(scope->lanes, quick, &scope->quick);
 	lanes_init(scope->lanes + quick, slow, &scope->slow);
 	return 0;

@@ -17,6 +17,7 @@
  * owner writes.
  */
 #include <linux/capability.h>
+#include <linux/hugetlb_inline.h>
 #include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -136,6 +137,8 @@ static int read_pin_flags(unsigned long addr, unsigned long *end)
 			flags = FOLL_WRITE;
 		else if (vma->vm_flags & VM_MAYSHARE)
 			flags = 0;
+		else if (KSCOPE_FOLL_READ_PRIVATE && is_vm_hugetlb_page(vma))
+			flags = -EOPNOTSUPP;
 		else
 			flags = KSCOPE_FOLL_READ_PRIVATE;
 	}

@@ -2,9 +2,9 @@
 /*
  * The completion ring.
  *
- * The memory can outlive the scope: a mapping holds the ring's own file, not the
- * scope's. A mapping of the scope's file would keep that file open, and the close() that
- * has to end the scope would come only with the last munmap().
+ * The memory can outlive the scope, and so does the charge for it: a mapping holds the
+ * ring's own file, not the scope's. A mapping of the scope's file would keep that file
+ * open, and the close() that has to end the scope would come only with the last munmap().
  *
  * The kernel is the only writer of tail and records, under the scope's lock, and
  * believes only its own copy of the tail. The head belongs to the program, which may
@@ -25,6 +25,7 @@
 
 static void ring_free(struct kscope_ringbuf *ring)
 {
+	kscope_user_uncharge(ring->user, ring->entries);
 	vfree(ring->head);
 	vfree(ring->ring);
 	kfree(ring);
@@ -44,37 +45,47 @@ static const struct file_operations ring_fops = {
 static struct kscope_ringbuf *ring_alloc(u32 entries)
 {
 	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO;
-	struct kscope_ringbuf *ring =
-		kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
+	struct kscope_ringbuf *ring;
 
+	ring = kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
 	if (!ring)
 		return NULL;
+	ring->entries = entries;
 	ring->bytes = PAGE_ALIGN(struct_size(ring->ring, records, entries));
 	ring->ring = __vmalloc(ring->bytes, gfp);
 	ring->head = __vmalloc(PAGE_SIZE, gfp);
-	if (!ring->ring || !ring->head) {
-		ring_free(ring);
-		return NULL;
-	}
-	ring->ring->entries = entries;
-	return ring;
+	if (ring->ring && ring->head)
+		return ring;
+	vfree(ring->head);
+	vfree(ring->ring);
+	kfree(ring);
+	return NULL;
 }
 
 /**
- * kscope_ring_create() - make an empty ring
+ * kscope_ring_create() - make an empty ring, charged to the calling user with its scope
  * @entries: records, a power of two
  * @mappable: shall programs be able to map it
  *
  * Context: process context; may sleep.
- * Return: the ring for kscope_ring_put(), or ERR_PTR().
+ * Return: the ring for kscope_ring_put(), or ERR_PTR() of -EDQUOT or -ENOMEM, or what opening
+ * a file says.
  */
 struct kscope_ringbuf *kscope_ring_create(u32 entries, bool mappable)
 {
-	struct kscope_ringbuf *ring = ring_alloc(entries);
+	struct kscope_user *user = kscope_user_charge(entries);
+	struct kscope_ringbuf *ring;
 	struct file *file;
 
-	if (!ring)
+	if (IS_ERR(user))
+		return ERR_CAST(user);
+	ring = ring_alloc(entries);
+	if (!ring) {
+		kscope_user_uncharge(user, entries);
 		return ERR_PTR(-ENOMEM);
+	}
+	ring->user = user;
+	ring->ring->entries = entries;
 	if (!mappable)
 		return ring;
 	file = anon_inode_getfile("[kscope-ring]", &ring_fops, ring, O_RDWR);
@@ -112,7 +123,7 @@ u32 kscope_ring_unread(const struct kscope_ringbuf *ring)
 	/* Pairs with the program's store-release after it has read. */
 	u32 head = smp_load_acquire(&ring->head->head);
 
-	return min(READ_ONCE(ring->tail) - head, ring->ring->entries);
+	return min(READ_ONCE(ring->tail) - head, ring->entries);
 }
 
 /**
@@ -127,7 +138,7 @@ void kscope_ring_post(struct kscope_ringbuf *ring,
 		      const struct kscope_child *child,
 		      const struct kscope_end *end)
 {
-	u32 index = ring->tail & (ring->ring->entries - 1);
+	u32 index = ring->tail & (ring->entries - 1);
 	struct kscope_completion *record = &ring->ring->records[index];
 
 	lockdep_assert_held(&child->scope->lock);
@@ -162,8 +173,8 @@ u32 kscope_ring_take(struct kscope_ringbuf *ring,
 	u32 i;
 
 	for (i = 0; i < nr; i++)
-		records[i] = ring->ring->records[(head + i) &
-						 (ring->ring->entries - 1)];
+		records[i] =
+			ring->ring->records[(head + i) & (ring->entries - 1)];
 	/* The records are read; pairs with kscope_ring_unread(). */
 	smp_store_release(&ring->head->head, head + nr);
 	return nr;

@@ -48,7 +48,6 @@ static void scope_free(struct kscope_scope *scope)
 	kscope_ring_put(scope->ring);
 	kvfree(scope->bufs);
 	kvfree(scope->slots);
-	kscope_user_uncharge(scope->user, scope->tally.entries);
 	mem_cgroup_put(scope->memcg);
 	kfree(scope);
 	module_put(THIS_MODULE);
@@ -114,33 +113,26 @@ kscope_scope_alloc(const struct kscope_scope_params *params, bool mappable)
 	if (!scope)
 		return ERR_PTR(-ENOMEM);
 	scope_init(scope, params);
-	scope->user = kscope_user_charge(scope->tally.entries);
-	if (IS_ERR(scope->user)) {
-		ret = PTR_ERR(scope->user);
+	scope->ring = kscope_ring_create(scope->tally.entries, mappable);
+	if (IS_ERR(scope->ring)) {
+		ret = PTR_ERR(scope->ring);
 		goto free_scope;
 	}
 	ret = scope_alloc_tables(scope);
 	if (ret)
-		goto uncharge;
-	scope->ring = kscope_ring_create(scope->tally.entries, mappable);
-	if (IS_ERR(scope->ring)) {
-		ret = PTR_ERR(scope->ring);
-		goto free_tables;
-	}
+		goto put_ring;
 	ret = kscope_lanes_create(scope);
 	if (ret)
-		goto put_ring;
+		goto free_tables;
 	scope->memcg = get_mem_cgroup_from_mm(current->mm);
 	__module_get(THIS_MODULE);
 	return scope;
 
-put_ring:
-	kscope_ring_put(scope->ring);
 free_tables:
 	kvfree(scope->bufs);
 	kvfree(scope->slots);
-uncharge:
-	kscope_user_uncharge(scope->user, scope->tally.entries);
+put_ring:
+	kscope_ring_put(scope->ring);
 free_scope:
 	kfree(scope);
 	return ERR_PTR(ret);
@@ -381,7 +373,7 @@ void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query)
 	query->policy = scope->policy;
 	query->state = tally->state;
 	query->capacity = tally->entries;
-	query->outstanding = kscope_tally_outstanding(tally);
+	query->outstanding = tally->queued + tally->running;
 	query->queued = tally->queued;
 	query->running = tally->running;
 	query->unread = kscope_ring_unread(scope->ring);

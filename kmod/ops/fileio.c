@@ -10,7 +10,8 @@
  *     that could hold a scope, such as a socket, could hold the scope that holds it.
  *     FUSE is left out because a child must not depend on a process, which may be the
  *     one that waits for it;
- *   - RLIMIT_FSIZE is looked at when the child is spawned;
+ *   - RLIMIT_FSIZE is looked at when the child is spawned, which is why files in
+ *     O_APPEND mode are refused: a WRITE of theirs ends nobody knows where;
  *   - what the file system allocates is charged to the memcg of the scope's creator.
  *
  * Data moves between the file and the pinned pages in steps of KSCOPE_STEP bytes; files
@@ -64,13 +65,11 @@ static int file_check(const struct kscope_op *op, const struct file *file)
 static int limit_check(const struct kscope_op *op,
 		       const struct kscope_desc *desc, const struct file *file)
 {
-	u64 start = desc->file_off;
-
 	if (op->number != KSCOPE_OP_WRITE || !S_ISREG(file_inode(file)->i_mode))
 		return 0;
 	if (file->f_flags & O_APPEND)
-		start = i_size_read(file_inode(file));
-	return start + desc->len > rlimit(RLIMIT_FSIZE) ? -EFBIG : 0;
+		return -EOPNOTSUPP;
+	return desc->file_off + desc->len > rlimit(RLIMIT_FSIZE) ? -EFBIG : 0;
 }
 
 /**
@@ -141,6 +140,8 @@ static ssize_t step_run(struct kscope_child *child, u64 pos, size_t *want)
 
 	*want = step_bvec(child, pos, bvec, &nr);
 	iov_iter_bvec(&iter, write ? ITER_SOURCE : ITER_DEST, bvec, nr, *want);
+	if (write && child->file->f_flags & O_APPEND)
+		return -EOPNOTSUPP;
 	if (write)
 		return kscope_iter_write(child->file, &iter, &file_pos);
 	return vfs_iter_read(child->file, &iter, &file_pos, 0);

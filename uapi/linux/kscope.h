@@ -76,7 +76,11 @@
 #define KSCOPE_IOC_OP_INFO	_IO(KSCOPE_IOC_MAGIC, 0x01)
 #define KSCOPE_IOC_SCOPE_CREATE	_IO(KSCOPE_IOC_MAGIC, 0x02)
 
-/* On the fd of a scope */
+/*
+ * On the fd of a scope. When its last fd is closed by a living process, close() cancels
+ * all children, waits for their acknowledgments, and unpins, before it returns. If another
+ * thread is inside a call on that fd at that moment, the end of that call does so instead.
+ */
 #define KSCOPE_IOC_BUF_PIN	_IO(KSCOPE_IOC_MAGIC, 0x10)
 #define KSCOPE_IOC_BUF_UNPIN	_IO(KSCOPE_IOC_MAGIC, 0x11)
 #define KSCOPE_IOC_HASH_OPEN	_IO(KSCOPE_IOC_MAGIC, 0x12)
@@ -480,7 +484,8 @@ struct kscope_release {
  * @policy: out: KSCOPE_POLICY_*
  * @state: out: KSCOPE_SCOPE_*
  * @capacity: out: of the scope, rounded
- * @outstanding: out: children that have been accepted and have not completed
+ * @outstanding: out: children that have been accepted and have not completed; a SPAWN
+ *	that is under way can make RELEASE fail although this is 0
  * @queued: out: of these, those that have not started
  * @running: out: of these, those that run
  * @unread: out: completions that the program has not consumed
