@@ -12,14 +12,14 @@
 
 #include "internal.h"
 
-static u32 batch_draft(struct kscope_batch *batch)
+static u32 batch_draft(struct kscope_scope *scope, struct kscope_batch *batch)
 {
 	u32 i;
 
 	batch->error = 0;
 	for (i = 0; i < batch->nr; i++) {
-		batch->error =
-			kscope_child_draft(&batch->drafts[i], &batch->descs[i]);
+		batch->error = kscope_child_draft(scope, &batch->drafts[i],
+						  &batch->descs[i]);
 		if (batch->error)
 			break;
 	}
@@ -36,7 +36,7 @@ static u32 batch_draft(struct kscope_batch *batch)
 void kscope_batch_reserve(struct kscope_scope *scope,
 			  struct kscope_batch *batch)
 {
-	u32 nr_drafts = batch_draft(batch);
+	u32 nr_drafts = batch_draft(scope, batch);
 	int ret = 0;
 	u32 i;
 
@@ -53,7 +53,7 @@ void kscope_batch_reserve(struct kscope_scope *scope,
 	if (ret)
 		batch->error = ret;
 	for (i = batch->nr; i < nr_drafts; i++)
-		kscope_draft_drop(&batch->drafts[i]);
+		kscope_draft_drop(scope, &batch->drafts[i]);
 }
 
 static void batch_abort_locked(struct kscope_batch *batch)

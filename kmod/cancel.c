@@ -36,6 +36,14 @@ static void child_cancel(struct kscope_child *child, u8 cause,
 	}
 }
 
+/* Others wait for the lock as well as for the CPU. */
+static void give_way(struct kscope_scope *scope)
+{
+	spin_unlock(&scope->lock);
+	cond_resched();
+	spin_lock(&scope->lock);
+}
+
 static int cancel_one(struct kscope_scope *scope, u64 handle,
 		      struct kscope_cancel_counts *counts)
 {
@@ -63,7 +71,7 @@ static int cancel_by_user_data(struct kscope_scope *scope, u64 user_data,
 		if (child->desc.user_data == user_data)
 			child_cancel(child, KSCOPE_CAUSE_CALLER, counts);
 		if (slot % CANCEL_BURST == CANCEL_BURST - 1)
-			cond_resched_lock(&scope->lock);
+			give_way(scope);
 	}
 	spin_unlock(&scope->lock);
 	if (counts->never_started || counts->told || counts->already)
@@ -82,7 +90,7 @@ static void cancel_doomed(struct kscope_scope *scope, struct list_head *doomed,
 						 node))) {
 		child_cancel(child, cause, counts);
 		if (!(++nr % CANCEL_BURST))
-			cond_resched_lock(&scope->lock);
+			give_way(scope);
 	}
 }
 

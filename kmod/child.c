@@ -70,6 +70,7 @@ static int desc_check(const struct kscope_op *op,
 
 /**
  * kscope_child_draft() - check a descriptor, and take what it names outside the scope
+ * @scope: to be the parent; its user is charged for a file
  * @draft: to fill in
  * @desc: from the caller, who can no longer change it
  *
@@ -77,10 +78,11 @@ static int desc_check(const struct kscope_op *op,
  * Return: 0, and kscope_child_reserve() or kscope_draft_drop() comes next; or a negative
  * errno as in the ABI's table.
  */
-int kscope_child_draft(struct kscope_draft *draft,
+int kscope_child_draft(struct kscope_scope *scope, struct kscope_draft *draft,
 		       const struct kscope_desc *desc)
 {
-	int ret = -EINVAL;
+	struct kscope_user *user = scope->ring->user;
+	int ret;
 
 	draft->file = NULL;
 	draft->file_error = 0;
@@ -95,21 +97,23 @@ int kscope_child_draft(struct kscope_draft *draft,
 	if (ret)
 		kscope_op_put(draft->op);
 	else if (draft->op->attributes & KSCOPE_OP_TAKES_FILE)
-		draft->file_error =
-			kscope_fileio_get(draft->op, desc, &draft->file);
+		draft->file_error = kscope_fileio_get(draft, desc, user);
 	return ret;
 }
 
 /**
  * kscope_draft_drop() - undo kscope_child_draft()
+ * @scope: of the draft
  * @draft: not reserved
  *
  * Context: process context.
  */
-void kscope_draft_drop(struct kscope_draft *draft)
+void kscope_draft_drop(struct kscope_scope *scope, struct kscope_draft *draft)
 {
-	if (draft->file)
+	if (draft->file) {
 		fput(draft->file);
+		kscope_user_uncharge_file(scope->ring->user);
+	}
 	kscope_op_put(draft->op);
 }
 
@@ -221,12 +225,20 @@ static void leases_drop(struct kscope_child *child)
 			child->buf[i]->leases--;
 }
 
+/* The rest of what a child drops with its file */
+static void file_forget(struct kscope_child *child)
+{
+	kscope_user_uncharge_file(child->scope->ring->user);
+	put_cred(child->cred);
+	child->file = NULL;
+}
+
 static void slot_free(struct kscope_child *child)
 {
 	leases_drop(child);
 	if (child->file) {
 		fput(child->file);
-		put_cred(child->cred);
+		file_forget(child);
 	}
 	list_add(&child->node, &child->scope->free);
 	kscope_op_put(child->op);
@@ -364,8 +376,7 @@ static void file_drop_sync(struct kscope_child *child)
 	if (!child->file)
 		return;
 	__fput_sync(child->file);
-	put_cred(child->cred);
-	child->file = NULL;
+	file_forget(child);
 }
 
 /**

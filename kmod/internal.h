@@ -57,6 +57,7 @@ struct shash_desc;
  * @uid: C whose
  * @scopes: U how many, which is also the number of references to this struct
  * @children: U sum of their slots
+ * @files: A files that children of its scopes hold
  * @quick_wq: C runs the lanes of its scopes for children that do not block
  * @slow_wq: C likewise for those that may
  */
@@ -64,6 +65,7 @@ struct kscope_user {
 	kuid_t uid;
 	u32 scopes;
 	u32 children;
+	atomic_t files;
 	struct workqueue_struct *quick_wq;
 	struct workqueue_struct *slow_wq;
 };
@@ -282,6 +284,8 @@ extern unsigned int kscope_max_user_scopes;
 extern unsigned int kscope_max_user_children;
 struct kscope_user *kscope_user_charge(u32 children);
 void kscope_user_uncharge(struct kscope_user *user, u32 children);
+int kscope_user_charge_file(struct kscope_user *user);
+void kscope_user_uncharge_file(struct kscope_user *user);
 void kscope_users_stop(void);
 
 /* op.c */
@@ -307,9 +311,9 @@ void kscope_lanes_destroy(struct kscope_scope *scope);
 void kscope_queue_add(struct kscope_queue *queue, struct kscope_child *child);
 
 /* child.c */
-int kscope_child_draft(struct kscope_draft *draft,
+int kscope_child_draft(struct kscope_scope *scope, struct kscope_draft *draft,
 		       const struct kscope_desc *desc);
-void kscope_draft_drop(struct kscope_draft *draft);
+void kscope_draft_drop(struct kscope_scope *scope, struct kscope_draft *draft);
 int kscope_child_reserve(struct kscope_scope *scope, struct kscope_draft *draft,
 			 const struct kscope_desc *desc);
 void kscope_child_abort(struct kscope_child *child);
@@ -383,7 +387,7 @@ extern struct kscope_op kscope_op_fill, kscope_op_copy, kscope_op_compare,
 	kscope_op_xor;
 extern struct kscope_op kscope_op_crc32c, kscope_op_hash;
 extern struct kscope_op kscope_op_read, kscope_op_write, kscope_op_fsync;
-int kscope_fileio_get(const struct kscope_op *op,
-		      const struct kscope_desc *desc, struct file **file);
+int kscope_fileio_get(struct kscope_draft *draft,
+		      const struct kscope_desc *desc, struct kscope_user *user);
 
 #endif /* KSCOPE_INTERNAL_H */

@@ -12,6 +12,7 @@
 #include <linux/capability.h>
 #include <linux/cpumask.h>
 #include <linux/mutex.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uidgid.h>
 #include <linux/xarray.h>
@@ -29,6 +30,7 @@ static void user_free(struct kscope_user *user)
 {
 	if (!user)
 		return;
+	WARN_ON_ONCE(atomic_read(&user->files));
 	if (user->slow_wq)
 		destroy_workqueue(user->slow_wq);
 	if (user->quick_wq)
@@ -146,6 +148,36 @@ void kscope_user_uncharge(struct kscope_user *user, u32 children)
 	victim = user_idle(user);
 	mutex_unlock(&users_lock);
 	user_free(victim);
+}
+
+/**
+ * kscope_user_charge_file() - charge a file that a child is going to hold
+ * @user: of the child's scope
+ *
+ * A child holds its file even if the program has closed it, so without this children could
+ * hold more files open than RLIMIT_NOFILE allows.
+ *
+ * Context: process context of the spawner.
+ * Return: 0, or -EDQUOT if children of @user hold as many files as the spawner's
+ * RLIMIT_NOFILE says, and it lacks CAP_SYS_RESOURCE.
+ */
+int kscope_user_charge_file(struct kscope_user *user)
+{
+	unsigned long files = atomic_inc_return(&user->files);
+
+	if (files <= rlimit(RLIMIT_NOFILE) || capable(CAP_SYS_RESOURCE))
+		return 0;
+	atomic_dec(&user->files);
+	return -EDQUOT;
+}
+
+/**
+ * kscope_user_uncharge_file() - undo kscope_user_charge_file()
+ * @user: as there
+ */
+void kscope_user_uncharge_file(struct kscope_user *user)
+{
+	atomic_dec(&user->files);
 }
 
 /**

@@ -74,28 +74,30 @@ static int limit_check(const struct kscope_op *op,
 
 /**
  * kscope_fileio_get() - take the file of a child
- * @op: READ, WRITE or FSYNC
- * @desc: names it
- * @file: out: with a reference
+ * @draft: of an op that takes one; its file is set on success
+ * @desc: names the file
+ * @user: charged for it; give it back with kscope_user_uncharge_file() after the file
  *
  * Context: process context of the spawner.
- * Return: 0, -EBADF, -EOPNOTSUPP or -EFBIG.
+ * Return: 0, -EBADF, -EOPNOTSUPP, -EFBIG or -EDQUOT.
  */
-int kscope_fileio_get(const struct kscope_op *op,
-		      const struct kscope_desc *desc, struct file **file)
+int kscope_fileio_get(struct kscope_draft *draft,
+		      const struct kscope_desc *desc, struct kscope_user *user)
 {
+	struct file *file = fget(desc->fd);
 	int ret;
 
-	*file = fget(desc->fd);
-	if (!*file)
+	if (!file)
 		return -EBADF;
-	ret = file_check(op, *file);
+	ret = file_check(draft->op, file);
 	if (!ret)
-		ret = limit_check(op, desc, *file);
+		ret = limit_check(draft->op, desc, file);
 	if (!ret)
-		return 0;
-	fput(*file);
-	*file = NULL;
+		ret = kscope_user_charge_file(user);
+	if (ret)
+		fput(file);
+	else
+		draft->file = file;
 	return ret;
 }
 
