@@ -42,7 +42,7 @@ while kill -0 "$kunit" 2>/dev/null; do
 	timeout 8 tail --pid="$kunit" -f /dev/null || true
 done
 wait "$kunit" || true
-cat "$out/kunit.log"
+grep -vE '^== .*: [0-9]+ s$' "$out/kunit.log" || true
 failed_for kunit
 
 passed=0 failed=0 skipped=0

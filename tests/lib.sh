@@ -4,7 +4,7 @@
 
 # shellcheck disable=SC2034 # used by the scripts that read this file
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kscope
+CACHE=${XDG_CACHE_HOME:-~/.cache}/kscope
 
 case $TOP$CACHE in
 *[[:space:]:]*)
@@ -14,6 +14,9 @@ case $TOP$CACHE in
 esac
 mkdir -p "$CACHE"
 unset MAKEFLAGS MFLAGS MAKELEVEL # the jobs of the make that called are not for the ones that follow
+
+# Ctrl-C does not reach what a script has put into the background.
+trap 'trap - TERM; kill 0' INT
 
 say() {
 	echo "== $*" >&2

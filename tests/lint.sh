@@ -48,11 +48,14 @@ kernel_style() {
 }
 
 # advice to use what only the kernel has
-kernel_only=BIT_MACRO,MEMORY_BARRIER,PREFER_DEFINED_ATTRIBUTE_MACRO,STRCPY,USE_NEGATIVE_ERRNO,VOLATILE
+kernel_only=BIT_MACRO,MEMORY_BARRIER,PREFER_DEFINED_ATTRIBUTE_MACRO,PREFER_FALLTHROUGH,STRCPY
+kernel_only+=,USE_NEGATIVE_ERRNO,VOLATILE
 # the harness' macros look like statements and are blocks; vectors and argument lists look like sloppy strings;
 # tables are made of macros
 in_tests=BRACES,SPACING,SPLIT_STRING,MISSING_SPACE,STATIC_CONST_CHAR_ARRAY,TRAILING_SEMICOLON
 in_tests+=,MACRO_ARG_UNUSED,MACRO_ARG_REUSE,MACRO_ARG_PRECEDENCE
+# clang-format decides on these
+in_tests+=,OPEN_ENDED_LINE,LEADING_SPACE
 
 user_style() {
 	local files

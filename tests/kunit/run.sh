@@ -17,6 +17,7 @@ fi
 # The package's source stays as it is: this is a tree of links to it, with drivers/misc/kscope added.
 make_tree() {
 	local dir
+	find "$CACHE" -maxdepth 1 -name 'kunit-*' ! -path "$work" -exec rm -rf {} + # of older sources
 	rm -rf "$tree" "$tree.new"
 	mkdir -p "$tree.new/drivers/misc" "$tree.new/tools/testing"
 	for dir in . drivers drivers/misc tools tools/testing; do

@@ -42,9 +42,11 @@ struct row {
 	  sizeof(FIELD(type, field)),                                  \
 	  __builtin_types_compatible_p(__typeof__(FIELD(type, field)), \
 				       __u64) },
+
 static const struct row rows[] = {
 #include "abi_layout.def"
 };
+
 #undef SIZE
 #undef AT
 

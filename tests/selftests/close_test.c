@@ -12,7 +12,7 @@
 
 #define PAGES 8
 #define LEN (PAGES * PAGE)
-#define BIG (32UL << 20)
+#define BIG (8UL << 20)
 #define NR 100
 
 FIXTURE(end)
@@ -105,7 +105,7 @@ TEST_F(end, close_right_after_the_spawn_loses_nothing)
 {
 	int i;
 
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < NR; i += 7) {
 		struct scope scope;
 
 		ASSERT_EQ(0, scope_open(&scope, variant->kind, 128));

@@ -171,8 +171,8 @@ static inline void *map_guarded(size_t len)
 	return p;
 }
 
-/* Bytes that differ from their neighbours and from one @seed to another. */
-static inline void bytes_fill(void *p, size_t len, unsigned int seed)
+/* Bytes that differ from their neighbours and from one @seed to another; the next seed. */
+static inline unsigned int bytes_fill(void *p, size_t len, unsigned int seed)
 {
 	unsigned char *b = p;
 	size_t i;
@@ -181,17 +181,14 @@ static inline void bytes_fill(void *p, size_t len, unsigned int seed)
 		seed = seed * 1103515245u + 12345u;
 		b[i] = seed >> 16;
 	}
+	return seed;
 }
 
 static inline bool bytes_are(const void *p, size_t len, unsigned char value)
 {
 	const unsigned char *b = p;
-	size_t i;
 
-	for (i = 0; i < len; i++)
-		if (b[i] != value)
-			return false;
-	return true;
+	return !len || (b[0] == value && !memcmp(b, b + 1, len - 1));
 }
 
 /* A directory for test files, on a disk where there is one. */
@@ -214,21 +211,21 @@ static inline bool fd_is_on_disk(int fd)
 #define PATH_LEN 128
 static inline int file_make(char *path, size_t len, unsigned int seed)
 {
-	char *bytes = NULL;
+	unsigned char bytes[PAGE];
+	size_t done, nr;
 	int fd;
 
 	snprintf(path, PATH_LEN, "%s/kscope-XXXXXX", data_dir());
 	fd = mkostemp(path, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (len) {
-		bytes = malloc(len);
-		if (!bytes)
-			return -ENOMEM;
-		bytes_fill(bytes, len, seed);
-		if (write(fd, bytes, len) != (ssize_t)len)
+	for (done = 0; done < len; done += nr) {
+		nr = len - done < PAGE ? len - done : PAGE;
+		seed = bytes_fill(bytes, nr, seed);
+		if (write(fd, bytes, nr) != (ssize_t)nr) {
+			close(fd);
 			return -EIO;
-		free(bytes);
+		}
 	}
 	return fd;
 }

@@ -119,6 +119,26 @@ TEST_F(limits, info_tells_the_limits)
 	EXPECT_EQ(1000, info.user_children);
 }
 
+static int ring_that_outlives_its_scope(void)
+{
+	struct scope scope;
+
+	if (scope_open(&scope, KSCOPE_KIND_PARALLEL, 512) || close(scope.fd))
+		return 1;
+	if (room_for(512) != 0 || room_for(1) != 9)
+		return 2;
+	munmap(scope.head, PAGE);
+	if (room_for(1) != 9)
+		return 3;
+	munmap((void *)scope.ring, scope.ring_bytes);
+	return room_for(512) == 1 && room_for(1) == 10 ? 0 : 4;
+}
+
+TEST_F(limits, mapping_counts_as_its_scope_until_it_is_gone)
+{
+	EXPECT_EQ(0, as_user(NOBODY, ring_that_outlives_its_scope));
+}
+
 static int use_all(void)
 {
 	return room_for(1) == 10 ? 0 : 1;
@@ -200,6 +220,83 @@ static int use_everything(void)
 TEST_F(limits, ordinary_user_can_use_everything)
 {
 	EXPECT_EQ(0, as_user(NOBODY, use_everything));
+}
+
+#define SLEEPERS 34
+
+/* All that run of these scopes, or -1. */
+static int running_in(const int *fds)
+{
+	struct kscope_query q;
+	int i, nr = 0;
+
+	for (i = 0; i < SLEEPERS; i++) {
+		if (query(fds[i], &q))
+			return -1;
+		nr += q.running;
+	}
+	return nr;
+}
+
+/*
+ * More sleepers than any workqueue lets run at a time. They are left running, when as
+ * many have started as will.
+ */
+static int sleep_a_lot(void)
+{
+	__u64 deadline = in_ms(PATIENCE_MS);
+	struct kscope_desc descs[64];
+	int fds[SLEEPERS], i, was, is = 0;
+
+	for (i = 0; i < 64; i++)
+		descs[i] = desc_sleep(i, far_future());
+	for (i = 0; i < SLEEPERS; i++) {
+		fds[i] = create(64);
+		if (fds[i] < 0 || spawn(fds[i], descs, 64) != 64)
+			return 1;
+	}
+	do {
+		was = is;
+		usleep(100000);
+		is = running_in(fds);
+	} while (is >= 0 && is != was && now_ns() < deadline);
+	return is < 0;
+}
+
+TEST_F(limits, sleepers_of_one_user_do_not_hold_up_another)
+{
+	int ready[2], go[2], kind;
+	struct kscope_completion c;
+	struct scope scope;
+	__u64 start;
+	pid_t pid;
+
+	parameter_set("max_user_scopes", 100);
+	parameter_set("max_user_children", 10000);
+	ASSERT_EQ(0, pipe2(ready, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(go, O_CLOEXEC));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		close(go[1]);
+		if (become(NOBODY) || sleep_a_lot() || byte_send(ready[1]))
+			_exit(1);
+		byte_recv(go[0]);
+		_exit(0);
+	}
+	EXPECT_EQ(0, byte_recv(ready[0]));
+	for (kind = 0; kind <= KSCOPE_KIND_ORDERED; kind++) {
+		ASSERT_EQ(0, scope_open(&scope, kind, 4));
+		start = now_ns();
+		EXPECT_EQ(0, run_ok(&scope, desc_nop(1), &c));
+		EXPECT_EQ(0, run_ok(&scope, desc_sleep(1, 0), &c));
+		EXPECT_GT(start + SEC, now_ns()) TH_LOG("kind %d", kind);
+		ASSERT_EQ(0, scope_close(&scope));
+	}
+	close(go[1]);
+	EXPECT_EQ(0, child_wait(pid));
+	parameter_set("max_user_scopes", 10);
+	parameter_set("max_user_children", 1000);
 }
 
 static int open_device(void)

@@ -45,18 +45,26 @@ FIXTURE_TEARDOWN(file)
 	unlink(self->path);
 }
 
+/* Run one file operation: why it was refused, or how it ended. */
+static int do_io(FIXTURE_DATA(file) * self, struct kscope_desc desc)
+{
+	int ret = run(&self->scope, desc, &self->c);
+
+	return ret ?: self->c.status;
+}
+
 static int do_read(FIXTURE_DATA(file) * self, int fd, __u64 file_off, __u64 off,
 		   __u64 len)
 {
-	return run(&self->scope, desc_file(KSCOPE_OP_READ, fd, file_off, self->buf, off, len), &self->c) ?:
-		       self->c.status;
+	return do_io(self, desc_file(KSCOPE_OP_READ, fd, file_off, self->buf,
+				     off, len));
 }
 
 static int do_write(FIXTURE_DATA(file) * self, int fd, __u64 file_off,
 		    __u64 off, __u64 len)
 {
-	return run(&self->scope, desc_file(KSCOPE_OP_WRITE, fd, file_off, self->buf, off, len), &self->c) ?:
-		       self->c.status;
+	return do_io(self, desc_file(KSCOPE_OP_WRITE, fd, file_off, self->buf,
+				     off, len));
 }
 
 TEST_F(file, read_brings_the_bytes_of_the_file_and_touches_nothing_else)
@@ -301,22 +309,55 @@ TEST_F(file, offset_beyond_what_a_file_can_have_is_eoverflow)
 	EXPECT_EQ(0, self->c.done);
 }
 
-TEST_F(file, append_only_fd_writes_at_the_end)
+/* The bytes of @self->fd are those that were put there. */
+static bool file_is_as_made(FIXTURE_DATA(file) * self)
 {
-	int fd = open(self->path, O_WRONLY | O_APPEND | O_CLOEXEC);
-	unsigned char seen[PAGE];
-	struct stat st;
+	unsigned char *seen = malloc(LEN + 1);
+	bool same = pread(self->fd, seen, LEN + 1, 0) == LEN &&
+		    !memcmp(self->bytes, seen, LEN);
+
+	free(seen);
+	return same;
+}
+
+TEST_F(file, write_in_append_mode_is_refused_and_the_rest_works)
+{
+	int fd = open(self->path, O_RDWR | O_APPEND | O_CLOEXEC);
 
 	ASSERT_LE(0, fd);
-	memset(self->mem, 0xee, PAGE);
-	ASSERT_EQ(0, do_write(self, fd, 0, 0, 100));
-	EXPECT_EQ(100, self->c.done);
-	ASSERT_EQ(0, fstat(fd, &st));
-	EXPECT_EQ(LEN + 100, st.st_size);
-	ASSERT_EQ(PAGE, pread(self->fd, seen, PAGE, 0));
-	EXPECT_EQ(0, memcmp(self->bytes, seen, PAGE));
-	ASSERT_EQ(100, pread(self->fd, seen, 100, LEN));
-	EXPECT_TRUE(bytes_are(seen, 100, 0xee));
+	EXPECT_EQ(-EOPNOTSUPP, spawn_one(self->scope.fd,
+					 desc_file(KSCOPE_OP_WRITE, fd, LEN,
+						   self->buf, 0, 100),
+					 NULL));
+	EXPECT_EQ(0, do_read(self, fd, 0, 0, 100));
+	EXPECT_EQ(0, memcmp(self->bytes, self->mem, 100));
+	EXPECT_EQ(0, run_ok(&self->scope, desc_fsync(fd, 0), &self->c));
+	EXPECT_TRUE(file_is_as_made(self));
+	close(fd);
+}
+
+TEST_F(file, append_mode_set_after_the_spawn_does_not_move_the_write)
+{
+	int fd = open(self->path, O_WRONLY | O_CLOEXEC);
+	struct kscope_desc descs[2];
+	__u64 handles[2];
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, scope_close(&self->scope));
+	ASSERT_EQ(0, scope_open(&self->scope, KSCOPE_KIND_ORDERED, 4));
+	self->buf = buf_pin(self->scope.fd, self->mem, LEN, 0);
+	descs[0] = desc_sleep(1, far_future());
+	descs[1] = desc_file(KSCOPE_OP_WRITE, fd, 0, self->buf, 0, 100);
+	ASSERT_EQ(2, spawn_arg(self->scope.fd, descs, handles, 2, 0, 0));
+	ASSERT_EQ(0, fcntl(fd, F_SETFL, O_APPEND));
+	ASSERT_EQ(0, cancel_child(self->scope.fd, handles[0]));
+	ASSERT_EQ(0, join(self->scope.fd));
+	ASSERT_TRUE(reap(&self->scope, &self->c));
+	ASSERT_TRUE(reap(&self->scope, &self->c));
+	EXPECT_EQ(handles[1], self->c.child);
+	EXPECT_EQ(-EOPNOTSUPP, self->c.status);
+	EXPECT_EQ(0, self->c.done);
+	EXPECT_TRUE(file_is_as_made(self));
 	close(fd);
 }
 
@@ -381,19 +422,6 @@ TEST_F(file, write_beyond_the_file_size_limit_is_efbig_without_a_signal)
 	EXPECT_EQ(-EFBIG, do_write(self, self->fd, 2 * LEN, 0, PAGE));
 	ASSERT_EQ(0, fstat(self->fd, &st));
 	EXPECT_EQ(LEN + PAGE, st.st_size);
-}
-
-TEST_F(file, write_beyond_the_file_size_limit_by_append_is_efbig)
-{
-	int fd = open(self->path, O_WRONLY | O_APPEND | O_CLOEXEC);
-	struct stat st;
-
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, set_limit(RLIMIT_FSIZE, LEN));
-	EXPECT_EQ(-EFBIG, do_write(self, fd, 0, 0, 1));
-	ASSERT_EQ(0, fstat(self->fd, &st));
-	EXPECT_EQ(LEN, st.st_size);
-	close(fd);
 }
 
 /* A worker with the kernel's credentials would leave the bit, as root does. */

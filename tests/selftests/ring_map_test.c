@@ -208,6 +208,7 @@ TEST_F(map, ring_is_readable_after_the_scope_is_closed)
 
 	ASSERT_EQ(2, spawn(self->scope.fd, descs, 2));
 	ASSERT_EQ(0, wait_unread(self->scope.fd, 1, PATIENCE_MS));
+	ASSERT_EQ(0, wait_running(self->scope.fd, 1));
 	ASSERT_EQ(0, xclose(self->scope.fd));
 	self->scope.fd = -1;
 	EXPECT_EQ(2, ring_unread(&self->scope));

@@ -11,7 +11,7 @@
 #include "kscope_sys.h"
 
 #define SPAWNERS 3
-#define PER_SPAWNER 8000
+#define PER_SPAWNER 2500
 #define IDS (SPAWNERS * PER_SPAWNER)
 #define BUF_LEN (16 * PAGE)
 
@@ -20,7 +20,7 @@ struct shared {
 	unsigned int buf;
 	unsigned char seen[IDS];
 	__u64 handles[64]; /* some that may be worth cancelling */
-	unsigned int accepted, spurious, bad, running_spawners;
+	unsigned int accepted, spurious, bad, bad_queries, running_spawners;
 };
 
 struct spawner {
@@ -116,10 +116,12 @@ static void *disturber_run(void *arg)
 	while (__atomic_load_n(&s->running_spawners, __ATOMIC_ACQUIRE)) {
 		buf = buf_pin(s->scope.fd, page, PAGE, 0);
 		if (buf <= 0 || buf_unpin(s->scope.fd, buf) ||
-		    query(s->scope.fd, &q) ||
-		    q.spawned - q.completed != q.outstanding ||
-		    q.queued + q.running > q.outstanding)
+		    query(s->scope.fd, &q))
 			__atomic_add_fetch(&s->bad, 1, __ATOMIC_RELAXED);
+		if (q.spawned - q.completed != q.outstanding ||
+		    q.queued + q.running != q.outstanding)
+			__atomic_add_fetch(&s->bad_queries, 1,
+					   __ATOMIC_RELAXED);
 		sched_yield();
 	}
 	munmap(page, PAGE);
@@ -227,6 +229,7 @@ TEST_F_TIMEOUT(stress, each_accepted_child_completes_exactly_once, 60)
 	EXPECT_EQ(IDS, s->accepted);
 	EXPECT_EQ(0, s->spurious);
 	EXPECT_EQ(0, s->bad);
+	EXPECT_EQ(0, s->bad_queries);
 	for (i = 0; i < IDS; i++) {
 		EXPECT_EQ(1, s->seen[i]) TH_LOG("id %u", i);
 	}
@@ -246,7 +249,7 @@ TEST_F_TIMEOUT(stress, cancel_races_with_the_end_of_the_child, 60)
 	__u64 handle;
 	int ret;
 
-	for (i = 0; i < 5000; i++) {
+	for (i = 0; i < 2000; i++) {
 		ASSERT_EQ(1, spawn_one(s->scope.fd,
 				       i % 2 ? desc_nop(i) :
 					       desc_sleep(i, now_ns() + 20000),
@@ -272,7 +275,7 @@ TEST_F_TIMEOUT(stress, cancel_races_with_the_end_of_the_child, 60)
 		EXPECT_EQ(counts.never_started,
 			  c.outcome == KSCOPE_NEVER_STARTED);
 	}
-	EXPECT_EQ(5000, told + gone + never);
+	EXPECT_EQ(2000, told + gone + never);
 }
 
 static void *closer_run(void *arg)
@@ -288,7 +291,7 @@ TEST_F_TIMEOUT(stress, close_races_with_spawn_wait_and_pin, 60)
 	pthread_t thread;
 	int i, ret, fd;
 
-	for (i = 0; i < 300; i++) {
+	for (i = 0; i < 150; i++) {
 		struct scope scope;
 		struct kscope_desc descs[16] = {};
 
@@ -313,7 +316,7 @@ TEST_F_TIMEOUT(stress, killed_at_random_leaves_nothing, 60)
 	unsigned int i;
 	pid_t pid;
 
-	for (i = 0; i < 40; i++) {
+	for (i = 0; i < 25; i++) {
 		pid = fork();
 		ASSERT_LE(0, pid);
 		while (!pid) {

@@ -12,29 +12,30 @@ set -euo pipefail
 . "$(dirname "$0")/../lib.sh"
 
 APT=() # options that make apt use lists of our own
-updated=0
+updated=
 
 lock() {
 	exec 9>"$CACHE/fetch.lock"
 	flock -n 9 || { say "waiting for another run that fills the cache"; flock 9; }
 }
 
-# Debian 12's stock lists may lack the security suite, may be stale or missing, and refreshing them takes root.
-# The first call takes the lists of our own as they are, if they are not old; the second fetches new ones.
-private_apt() {
-	local d=$CACHE/apt old=${#APT[@]}
-	((!updated)) || return 1
+# The system's lists may lack the security suite, may be stale or missing, and refreshing them takes root. So
+# there are lists in the cache, for the same answer on every machine. `own_lists new` does not take old ones.
+own_lists() {
+	local d=$CACHE/apt
+	APT=(-o "Dir::State::lists=$d/lists" -o "Dir::Cache=$d/cache"
+		-o "Dir::Etc::sourcelist=$d/sources.list" -o Dir::Etc::sourceparts=-)
+	[[ ${1-} == new || -z $(find "$d/fetched" -mmin -720 2>/dev/null) ]] || return 0
+	[[ ! $updated ]] || return 1
+	updated=1
+	lock
 	mkdir -p "$d/lists/partial" "$d/cache/archives/partial"
 	printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s\n' \
 		'http://deb.debian.org/debian bookworm main' \
 		'http://deb.debian.org/debian-security bookworm-security main' >"$d/sources.list"
-	APT=(-o "Dir::State::lists=$d/lists" -o "Dir::Cache=$d/cache"
-		-o "Dir::Etc::sourcelist=$d/sources.list" -o Dir::Etc::sourceparts=-)
-	[[ $old != 0 || -z $(find "$d/fetched" -mmin -720 2>/dev/null) ]] || return 0
-	updated=1
-	lock
 	run_slow "fetching Debian's package lists into the cache" \
-		apt-get "${APT[@]}" -o APT::Sandbox::User=root update && touch "$d/fetched"
+		apt-get "${APT[@]}" -o APT::Sandbox::User=root update || return 1
+	touch "$d/fetched"
 }
 
 # the package of exact version that a metapackage stands for; no apt at all: nothing
@@ -70,11 +71,24 @@ complete() {
 	ls -dt "$CACHE/$2"* 2>/dev/null | tail -n +3 | xargs -r rm -rf
 }
 
+# Asking apt takes a second or two, and this script runs often: an answer holds for half a day.
+known() {
+	local dir
+	[[ $(find "$CACHE/known-$1" -mmin -720 2>/dev/null) ]] && dir=$(cat "$CACHE/known-$1") && [[ -d $dir ]] && echo "$dir"
+}
+
+remember() {
+	echo "$2" >"$CACHE/known-$1.$$"
+	mv "$CACHE/known-$1.$$" "$CACHE/known-$1"
+}
+
 get_kernel() {
 	local meta=linux-image-$1-cloud-amd64 image kver deb dir common kbuild
 	[[ $1 != 6.1 ]] || meta=linux-image-cloud-amd64
+	dir=$(known "$1") && { print_kernel "$dir"; return; }
+	own_lists || true
 	image=$(resolve "$meta")
-	[[ $image ]] || { private_apt && image=$(resolve "$meta"); } || true
+	[[ $image ]] || { APT=() && image=$(resolve "$meta"); }
 	if [[ ! $image ]]; then
 		dir=$(find "$CACHE" -maxdepth 1 -name "kernel-$1.*" ! -name '*.part' | sort -V | tail -n 1)
 		[[ $dir ]] || die "no package $meta in apt's lists, and none in $CACHE"
@@ -92,7 +106,7 @@ get_kernel() {
 		kbuild=linux-kbuild-${kver%-cloud-amd64}
 		[[ $1 != 6.1 ]] || kbuild=linux-kbuild-6.1
 		fetch "$dir" "$image" "linux-headers-$kver" "$common" "$kbuild" ||
-			{ private_apt && { get_kernel "$1"; return; }; } ||
+			{ own_lists new && { get_kernel "$1"; return; }; } ||
 			fetch "$dir" "$image-unsigned" "linux-headers-$kver" "$common" "$kbuild" ||
 			die "cannot fetch Linux $1"
 		# the only absolute path in the headers
@@ -100,6 +114,7 @@ get_kernel() {
 		run_slow "indexing the modules of $kver" busybox depmod -b "$dir.part" "$kver" || die "depmod failed"
 		complete "$dir" "kernel-$1."
 	fi
+	remember "$1" "$dir"
 	print_kernel "$dir"
 }
 
@@ -111,8 +126,10 @@ print_kernel() {
 
 get_source() {
 	local pkg=linux-source-6.12 deb dir
+	dir=$(known source) && { echo "SOURCE=$dir"; return; }
+	own_lists || true
 	deb=$(version $pkg)
-	[[ $deb ]] || { private_apt && deb=$(version $pkg); } || true
+	[[ $deb ]] || { APT=() && deb=$(version $pkg); }
 	if [[ ! $deb ]]; then
 		dir=$(find "$CACHE" -maxdepth 1 -name 'source-6.12*' ! -name '*.part' | sort -V | tail -n 1)
 		[[ $dir ]] || die "no package $pkg in apt's lists, and none in $CACHE"
@@ -121,12 +138,13 @@ get_source() {
 	fi
 	[[ -d $dir ]] || lock
 	if [[ ! -d $dir ]]; then
-		fetch "$dir" $pkg || { private_apt && { get_source; return; }; } || die "cannot fetch $pkg"
+		fetch "$dir" $pkg || { own_lists new && { get_source; return; }; } || die "cannot fetch $pkg"
 		run_slow "unpacking the kernel's source" \
 			tar -C "$dir.part" --strip-components=1 -xf "$dir.part/usr/src/$pkg.tar.xz" || die "unpacking failed"
 		rm -f "$dir.part/usr/src/$pkg.tar.xz"
 		complete "$dir" source-6.12
 	fi
+	remember source "$dir"
 	echo "SOURCE=$dir"
 }
 

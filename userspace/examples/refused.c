@@ -12,11 +12,11 @@
 
 #define MIB (1024ULL * 1024)
 #define SECOND_NS 1000000000ULL
-#define NR_CHILDREN 3
+#define NR_FILLS 6
 
 static void print_blocker(const struct kscope_blocker *blocker)
 {
-	printf("  child %#llx: %s, %s, since %.1f ms",
+	printf("  child %#llx: %s, %s, for %.1f ms",
 	       (unsigned long long)blocker->child, kscope_op_name(blocker->op),
 	       kscope_state_str(blocker->state), blocker->age_ns / 1e6);
 	if (blocker->buf)
@@ -46,16 +46,17 @@ static int try_release(const struct kscope_scope *scope)
 
 static int spawn_children(const struct kscope_scope *scope, int buf, __u64 len)
 {
-	KSCOPE_BATCH(batch, NR_CHILDREN);
+	KSCOPE_BATCH(batch, NR_FILLS + 2);
+	unsigned int i;
 
 	kscope_prep_sleep(kscope_batch_get(&batch),
 			  kscope_now_ns() + 3600 * SECOND_NS);
-	kscope_prep_fill(kscope_batch_get(&batch), buf, 0, len / 2,
-			 0x5a5a5a5a5a5a5a5a);
+	for (i = 0; i < NR_FILLS; i++)
+		kscope_prep_fill(kscope_batch_get(&batch), buf, 0, len / 2, i);
 	kscope_prep_copy(kscope_batch_get(&batch), buf, len / 2, buf,
 			 len * 3 / 4, len / 4);
-	printf("spawning %u children: a sleep of an hour, a fill, a copy\n",
-	       batch.nr);
+	printf("spawning %u children: a sleep of an hour, %u fills, a copy\n",
+	       batch.nr, NR_FILLS);
 	return kscope_batch_spawn(scope, &batch, NULL);
 }
 

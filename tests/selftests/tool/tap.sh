@@ -70,14 +70,23 @@ bytes() {
 	local seed=$scratch/seed i
 	[ -s "$seed" ] || awk 'BEGIN {
 		x = 12345
-		for (i = 0; i < 70001; i++) {
+		for (i = 0; i < 20011; i++) {
 			x = (x * 16807) % 2147483647
 			printf "%c", 33 + x % 90
 		}
 	}' >"$seed"
-	for i in $(seq 0 $(($1 / 70001))); do
+	for i in $(seq 0 $(($1 / 20011))); do
 		cat "$seed"
 	done | head -c "$1"
+}
+
+# small_files COUNT: small.1 to small.COUNT, of 0 to about 9 * COUNT bytes, without a process for each
+small_files() {
+	local i text=
+	for i in $(seq "$1"); do
+		printf %s "$text" >"small.$i"
+		text="$text.$i:$((i * 7919))"
+	done
 }
 
 pinned_pages() {

@@ -68,10 +68,10 @@ growing() {
 	local i bad=0
 	cp file grow
 	truncate -s 409600 grow
-	for i in $(seq 200); do
+	for i in $(seq 100); do
 		dd if=file bs=4096 count=1 >>grow 2>/dev/null
 	done &
-	for i in 1 2 3 4 5 6; do
+	for i in 1 2 3 4; do
 		grown || bad=1
 	done
 	wait
@@ -81,7 +81,7 @@ check "a file that grows meanwhile" growing
 
 truncated() {
 	local i
-	for i in $(seq 20); do
+	for i in $(seq 10); do
 		cp file shrink
 		kscope sum shrink file >../out/got &
 		truncate -s $((i * 1000)) shrink

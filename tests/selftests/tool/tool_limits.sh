@@ -8,9 +8,7 @@
 plan 9
 
 bytes 3000001 >file
-for i in $(seq 100); do
-	head -c $((i * 100)) file >"small.$i"
-done
+small_files 100
 sha256sum file small.* file >../out/want
 chmod 755 . ../out
 
