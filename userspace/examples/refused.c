@@ -55,7 +55,7 @@ static int spawn_children(const struct kscope_scope *scope, int buf, __u64 len)
 		kscope_prep_fill(kscope_batch_get(&batch), buf, 0, len / 2, i);
 	kscope_prep_copy(kscope_batch_get(&batch), buf, len / 2, buf,
 			 len * 3 / 4, len / 4);
-	printf("spawning %u children: a sleep of an hour, %u fills, a copy\n",
+	printf("spawning %u children: a sleep of an hour, %d fills, a copy\n",
 	       batch.nr, NR_FILLS);
 	return kscope_batch_spawn(scope, &batch, NULL);
 }

@@ -10,7 +10,8 @@ truncate -s 20G endless
 small="$scratch/in/small"
 echo small >"$small"
 
-# stopped SIGNAL COMMAND...: after 1 s, the command ends by the signal within 0.5 s, and its pages are unpinned
+# stopped SIGNAL COMMAND...: after 1 s, the command ends by the signal, and its pages are unpinned. Left alone it
+# would run for minutes; 3 s more are for a machine that has other things to do.
 stopped() {
 	local signal=$1 before start took status
 	shift
@@ -19,8 +20,8 @@ stopped() {
 	timeout -s "$signal" 1 "$@" >../out/got 2>../out/err
 	status=$?
 	took=$(($(clock) - start))
-	[ $took -lt 150 ] || { echo "# took $took hundredths of a second"; return 1; }
-	[ $status = $((128 + $(kill -l "$signal"))) ] || [ $status = 143 ] || { echo "# exit status $status"; return 1; }
+	[ $took -lt 400 ] || { echo "# took $took hundredths of a second"; return 1; }
+	[ $status = $((128 + $(kill -l "$signal"))) ] || { echo "# exit status $status"; return 1; }
 	[ "$(pinned_pages)" = "$before" ] || { echo "# pages are left pinned"; return 1; }
 }
 
