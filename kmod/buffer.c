@@ -111,7 +111,7 @@ static int buf_publish(struct kscope_scope *scope, struct kscope_buf *buf)
 	} else {
 		slot->buf = buf;
 		scope->nr_buffers++;
-		scope->pinned_pages += buf->account ? buf->nr_pages : 0;
+		scope->pinned_pages += buf->cred ? buf->nr_pages : 0;
 	}
 	spin_unlock(&scope->lock);
 	return ret;
@@ -127,7 +127,7 @@ static void buf_unreserve(struct kscope_scope *scope, struct kscope_buf *buf)
 static void buf_free(struct kscope_buf *buf)
 {
 	WARN_ON_ONCE(buf->leases);
-	if (buf->account)
+	if (buf->cred)
 		kscope_unpin(buf);
 	kvfree(buf->pages);
 	kfree(buf);
@@ -218,7 +218,7 @@ static void table_remove(struct kscope_scope *scope, struct kscope_buf *buf)
 	lockdep_assert_held(&scope->lock);
 	table_slot(scope, buf->handle)->buf = NULL;
 	scope->nr_buffers--;
-	scope->pinned_pages -= buf->account ? buf->nr_pages : 0;
+	scope->pinned_pages -= buf->cred ? buf->nr_pages : 0;
 }
 
 /**

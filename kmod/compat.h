@@ -47,19 +47,19 @@ static inline void kscope_vm_flags_mod(struct vm_area_struct *vma,
 }
 #endif
 
-/* Since 6.8 vfs_iter_write() itself holds off a freeze of the file system. */
-static inline ssize_t kscope_iter_write(struct file *file,
-					struct iov_iter *iter, loff_t *pos)
+/* Since 6.8 vfs_iocb_iter_write() itself holds off a freeze of the file system. */
+static inline ssize_t kscope_iocb_write(struct kiocb *iocb,
+					struct iov_iter *iter)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
 	ssize_t ret;
 
-	file_start_write(file);
-	ret = vfs_iter_write(file, iter, pos, 0);
-	file_end_write(file);
+	file_start_write(iocb->ki_filp);
+	ret = vfs_iocb_iter_write(iocb->ki_filp, iocb, iter);
+	file_end_write(iocb->ki_filp);
 	return ret;
 #else
-	return vfs_iter_write(file, iter, pos, 0);
+	return vfs_iocb_iter_write(iocb->ki_filp, iocb, iter);
 #endif
 }
 

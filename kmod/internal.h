@@ -54,6 +54,7 @@ struct shash_desc;
 
 /**
  * struct kscope_user - what one user holds, over all of its scopes
+ * @node: U in the table of user.c
  * @uid: C whose
  * @scopes: U how many, which is also the number of references to this struct
  * @children: U sum of their slots
@@ -62,6 +63,7 @@ struct shash_desc;
  * @slow_wq: C likewise for those that may
  */
 struct kscope_user {
+	struct hlist_node node;
 	kuid_t uid;
 	u32 scopes;
 	u32 children;
@@ -78,7 +80,7 @@ struct kscope_user {
  * @len: C bytes
  * @nr_pages: C
  * @pages: C
- * @account: C whom the pages are charged to; NULL for kernel memory, which is not pinned
+ * @cred: C whose user the pages are charged to; NULL for kernel memory, which is not pinned
  * @mm: C address space whose pinned_vm counts them; likewise
  * @leases: S children that borrow it
  */
@@ -89,7 +91,7 @@ struct kscope_buf {
 	u64 len;
 	unsigned long nr_pages;
 	struct page **pages;
-	struct user_struct *account;
+	const struct cred *cred;
 	struct mm_struct *mm;
 	u32 leases;
 };

@@ -169,13 +169,14 @@ static long handle_buf_pin(struct call *call)
 	return kscope_buf_pin(call->scope, args->addr, args->len, access);
 }
 
-static int copy_blockers(u64 user, const struct kscope_blocker *blockers,
-			 u32 nr)
+/* Name those who are in the way, and refuse. */
+static int reply_busy(struct call *call, u32 size, u64 user,
+		      const struct kscope_blocker *blockers, u32 nr)
 {
-	if (copy_to_user(u64_to_user_ptr(user), blockers,
-			 nr * sizeof(*blockers)))
+	if (nr && copy_to_user(u64_to_user_ptr(user), blockers,
+			       nr * sizeof(*blockers)))
 		return -EFAULT;
-	return 0;
+	return reply(call, size) ?: -EBUSY;
 }
 
 static long handle_buf_unpin(struct call *call)
@@ -187,14 +188,14 @@ static long handle_buf_unpin(struct call *call)
 	if (args->flags & ~KSCOPE_UNPIN_ALL ||
 	    args->nr_blockers > KSCOPE_MAX_BLOCKERS)
 		return -EINVAL;
+	if (!args->blockers)
+		args->nr_blockers = 0;
 	ret = kscope_buf_drop(call->scope, args->buf, blockers,
 			      &args->nr_blockers);
 	if (ret != -EBUSY)
 		return ret;
-	if (copy_blockers(args->blockers, blockers, args->nr_blockers) ||
-	    reply(call, sizeof(*args)))
-		return -EFAULT;
-	return ret;
+	return reply_busy(call, sizeof(*args), args->blockers, blockers,
+			  args->nr_blockers);
 }
 
 static int report_hash(struct crypto_shash *tfm, void *arg)
@@ -333,13 +334,13 @@ static long handle_release(struct call *call)
 	if (args->flags & ~KSCOPE_RELEASE_ALL || args->reserved ||
 	    args->nr_blockers > KSCOPE_MAX_BLOCKERS)
 		return -EINVAL;
+	if (!args->blockers)
+		args->nr_blockers = 0;
 	ret = kscope_scope_end(call->scope, blockers, &args->nr_blockers);
 	if (ret != -EBUSY)
 		return ret;
-	if (copy_blockers(args->blockers, blockers, args->nr_blockers) ||
-	    reply(call, sizeof(*args)))
-		return -EFAULT;
-	return ret;
+	return reply_busy(call, sizeof(*args), args->blockers, blockers,
+			  args->nr_blockers);
 }
 
 static long handle_query(struct call *call)

@@ -17,6 +17,7 @@
  * owner writes.
  */
 #include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/hugetlb_inline.h>
 #include <linux/magic.h>
 #include <linux/mm.h>
@@ -48,13 +49,9 @@ static bool account_charge(struct user_struct *user, unsigned long nr_pages)
 
 static int buf_charge(struct kscope_buf *buf)
 {
-	struct user_struct *user = get_uid(current_user());
-
-	if (!account_charge(user, buf->nr_pages)) {
-		free_uid(user);
+	if (!account_charge(current_user(), buf->nr_pages))
 		return -ENOMEM;
-	}
-	buf->account = user;
+	buf->cred = get_current_cred();
 	buf->mm = current->mm;
 	mmgrab(buf->mm);
 	atomic64_add(buf->nr_pages, &buf->mm->pinned_vm);
@@ -65,9 +62,9 @@ static void buf_uncharge(struct kscope_buf *buf)
 {
 	atomic64_sub(buf->nr_pages, &buf->mm->pinned_vm);
 	mmdrop(buf->mm);
-	atomic_long_sub(buf->nr_pages, &buf->account->locked_vm);
-	free_uid(buf->account);
-	buf->account = NULL;
+	atomic_long_sub(buf->nr_pages, &buf->cred->user->locked_vm);
+	put_cred(buf->cred);
+	buf->cred = NULL;
 }
 
 static void pages_unpin(const struct kscope_buf *buf, unsigned long nr_pages)

@@ -7,15 +7,16 @@
  * The table has an entry for each user that holds a scope, and for the one that was the
  * last to hold none any more: a program that makes and closes one scope after the other
  * shall not make workqueues each time. Charging and giving back happen once in the life
- * of a scope, so one mutex for all is enough.
+ * of a scope, so one mutex for all is enough; nothing is allocated or freed under it, so that
+ * nobody waits for another user's memory.
  */
 #include <linux/capability.h>
 #include <linux/cpumask.h>
+#include <linux/hashtable.h>
 #include <linux/mutex.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uidgid.h>
-#include <linux/xarray.h>
 
 #include "internal.h"
 
@@ -23,7 +24,7 @@ unsigned int kscope_max_user_scopes = 4096;
 unsigned int kscope_max_user_children = 1U << 20;
 
 static DEFINE_MUTEX(users_lock);
-static DEFINE_XARRAY(users);
+static DEFINE_HASHTABLE(users, 6);
 static struct kscope_user *last_idle;
 
 static void user_free(struct kscope_user *user)
@@ -57,24 +58,15 @@ static struct kscope_user *user_alloc(kuid_t uid)
 	return NULL;
 }
 
-static struct kscope_user *user_lookup_or_create(kuid_t uid)
+static struct kscope_user *user_lookup(kuid_t uid)
 {
-	unsigned long key = __kuid_val(uid);
-	struct kscope_user *user = xa_load(&users, key);
-	int ret;
+	struct kscope_user *user;
 
 	lockdep_assert_held(&users_lock);
-	if (user)
-		return user;
-	user = user_alloc(uid);
-	if (!user)
-		return ERR_PTR(-ENOMEM);
-	ret = xa_err(xa_store(&users, key, user, GFP_KERNEL_ACCOUNT));
-	if (ret) {
-		user_free(user);
-		return ERR_PTR(ret);
-	}
-	return user;
+	hash_for_each_possible(users, user, node, __kuid_val(uid))
+		if (uid_eq(user->uid, uid))
+			return user;
+	return NULL;
 }
 
 /* Return: the user to free, once the lock is dropped; or NULL */
@@ -88,7 +80,7 @@ static struct kscope_user *user_idle(struct kscope_user *user)
 	last_idle = user;
 	if (!victim || victim == user || victim->scopes)
 		return NULL;
-	xa_erase(&users, __kuid_val(victim->uid));
+	hash_del(&victim->node);
 	return victim;
 }
 
@@ -102,33 +94,54 @@ static bool user_has_room(const struct kscope_user *user, u32 children)
 	return capable(CAP_SYS_RESOURCE) && total <= U32_MAX;
 }
 
+static bool user_charge(struct kscope_user *user, u32 children)
+{
+	lockdep_assert_held(&users_lock);
+	if (!user_has_room(user, children))
+		return false;
+	user->scopes++;
+	user->children += children;
+	return true;
+}
+
+/* The calling user is not in the table: add it, unless somebody else just did. */
+static struct kscope_user *user_charge_new(u32 children)
+{
+	struct kscope_user *fresh = user_alloc(current_uid());
+	struct kscope_user *user;
+
+	if (!fresh)
+		return ERR_PTR(-ENOMEM);
+	mutex_lock(&users_lock);
+	user = user_lookup(fresh->uid) ?: fresh;
+	if (!user_charge(user, children))
+		user = ERR_PTR(-EDQUOT);
+	if (user == fresh)
+		hash_add(users, &fresh->node, __kuid_val(fresh->uid));
+	mutex_unlock(&users_lock);
+	if (user != fresh)
+		user_free(fresh);
+	return user;
+}
+
 /**
  * kscope_user_charge() - charge one scope to the calling user
  * @children: its slots
  *
- * Context: process context; takes a mutex.
+ * Context: process context; may sleep.
  * Return: whom to give it back to with kscope_user_uncharge(), or ERR_PTR() of -EDQUOT if
  * the user's share is used up and the caller lacks CAP_SYS_RESOURCE, or of -ENOMEM.
  */
 struct kscope_user *kscope_user_charge(u32 children)
 {
-	struct kscope_user *user, *victim = NULL;
+	struct kscope_user *user;
 
 	mutex_lock(&users_lock);
-	user = user_lookup_or_create(current_uid());
-	if (IS_ERR(user))
-		goto unlock;
-	if (user_has_room(user, children)) {
-		user->scopes++;
-		user->children += children;
-	} else {
-		victim = user_idle(user);
+	user = user_lookup(current_uid());
+	if (user && !user_charge(user, children))
 		user = ERR_PTR(-EDQUOT);
-	}
-unlock:
 	mutex_unlock(&users_lock);
-	user_free(victim);
-	return user;
+	return user ?: user_charge_new(children);
 }
 
 /**
@@ -188,7 +201,7 @@ void kscope_user_uncharge_file(struct kscope_user *user)
 void kscope_users_stop(void)
 {
 	if (last_idle)
-		xa_erase(&users, __kuid_val(last_idle->uid));
+		hash_del(&last_idle->node);
 	user_free(last_idle);
-	WARN_ON(!xa_empty(&users));
+	WARN_ON(!hash_empty(users));
 }

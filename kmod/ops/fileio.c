@@ -11,7 +11,8 @@
  *     FUSE is left out because a child must not depend on a process, which may be the
  *     one that waits for it;
  *   - RLIMIT_FSIZE is looked at when the child is spawned, which is why files in
- *     O_APPEND mode are refused: a WRITE of theirs ends nobody knows where;
+ *     O_APPEND mode are refused, and the mode is ignored if it comes later: a WRITE
+ *     that appends ends nobody knows where;
  *   - what the file system allocates is charged to the memcg of the scope's creator.
  *
  * Data moves between the file and the pinned pages in steps of KSCOPE_STEP bytes; files
@@ -135,18 +136,19 @@ static size_t step_bvec(const struct kscope_child *child, u64 pos,
 static ssize_t step_run(struct kscope_child *child, u64 pos, size_t *want)
 {
 	bool write = child->op->number == KSCOPE_OP_WRITE;
-	loff_t file_pos = child->desc.file_off + pos;
 	struct bio_vec bvec[STEP_PAGES];
 	struct iov_iter iter;
+	struct kiocb iocb;
 	unsigned int nr;
 
 	*want = step_bvec(child, pos, bvec, &nr);
 	iov_iter_bvec(&iter, write ? ITER_SOURCE : ITER_DEST, bvec, nr, *want);
-	if (write && child->file->f_flags & O_APPEND)
-		return -EOPNOTSUPP;
+	init_sync_kiocb(&iocb, child->file);
+	iocb.ki_pos = child->desc.file_off + pos;
+	iocb.ki_flags &= ~IOCB_APPEND;
 	if (write)
-		return kscope_iter_write(child->file, &iter, &file_pos);
-	return vfs_iter_read(child->file, &iter, &file_pos, 0);
+		return kscope_iocb_write(&iocb, &iter);
+	return vfs_iocb_iter_read(child->file, &iocb, &iter);
 }
 
 /*

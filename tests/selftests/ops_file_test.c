@@ -341,11 +341,14 @@ TEST_F(file, append_mode_set_after_the_spawn_does_not_move_the_write)
 	int fd = open(self->path, O_WRONLY | O_CLOEXEC);
 	struct kscope_desc descs[2];
 	__u64 handles[2];
+	char bytes[100];
+	struct stat st;
 
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, scope_close(&self->scope));
 	ASSERT_EQ(0, scope_open(&self->scope, KSCOPE_KIND_ORDERED, 4));
 	self->buf = buf_pin(self->scope.fd, self->mem, LEN, 0);
+	memset(self->mem, 0x5a, LEN);
 	descs[0] = desc_sleep(1, far_future());
 	descs[1] = desc_file(KSCOPE_OP_WRITE, fd, 0, self->buf, 0, 100);
 	ASSERT_EQ(2, spawn_arg(self->scope.fd, descs, handles, 2, 0, 0));
@@ -355,9 +358,12 @@ TEST_F(file, append_mode_set_after_the_spawn_does_not_move_the_write)
 	ASSERT_TRUE(reap(&self->scope, &self->c));
 	ASSERT_TRUE(reap(&self->scope, &self->c));
 	EXPECT_EQ(handles[1], self->c.child);
-	EXPECT_EQ(-EOPNOTSUPP, self->c.status);
-	EXPECT_EQ(0, self->c.done);
-	EXPECT_TRUE(file_is_as_made(self));
+	EXPECT_EQ(0, self->c.status);
+	EXPECT_EQ(100, self->c.done);
+	ASSERT_EQ(0, fstat(fd, &st));
+	EXPECT_EQ(LEN, st.st_size);
+	ASSERT_EQ(100, pread(self->fd, bytes, 100, 0));
+	EXPECT_EQ(0, memcmp(bytes, self->mem, 100));
 	close(fd);
 }
 

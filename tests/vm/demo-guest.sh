@@ -75,6 +75,5 @@ while after=$(pinned); [ "$after" != "$before" ]; do
 	sleep 0.1
 done
 echo "pinned pages after:  $after, as before"
-log=$(dmesg | sed '1,/rig .* start/d')
-[ -z "$log" ] || fail "the kernel's log says: $log"
-echo "The kernel has logged nothing since the module was loaded."
+echo "What the kernel has logged since the demo began (tests/vm/run fails if there is a complaint in it):"
+dmesg | sed '1,/rig .* start/d' | grep . || echo "(nothing)"

@@ -375,7 +375,7 @@ struct kscope_desc {
  * @flags: in: 0
  * @descs: in: address of @nr elements of struct kscope_desc
  * @handles: in: address of @nr __u64 that receive the children's handles, or 0
- * @nr: in: how many children; 0 only waits
+ * @nr: in: how many children, at most &kscope_info.max_capacity; 0 only waits
  * @min_complete: in: return when that many completions are unread, or when nothing
  *	is outstanding; 0 does not wait
  * @deadline_ns: in: give up waiting then; 0 for never
