@@ -42,6 +42,7 @@
 #define KSCOPE_MAX_HASHES 16U
 #define KSCOPE_MAX_BLOCKING 64U /* of one scope */
 #define KSCOPE_MAX_USER_BLOCKING 256 /* of one user */
+#define KSCOPE_FREE_FILES 16384UL /* of one user, whatever RLIMIT_NOFILE says */
 #define KSCOPE_MAX_QUICK 16U
 #define KSCOPE_MAX_BUF_BYTES (64ULL << 30)
 #define KSCOPE_BATCH 16U

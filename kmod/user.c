@@ -168,17 +168,19 @@ void kscope_user_uncharge(struct kscope_user *user, u32 children)
  * @user: of the child's scope
  *
  * A child holds its file even if the program has closed it, so without this children could
- * hold more files open than RLIMIT_NOFILE allows.
+ * hold as many files open as it has slots. Children of the same file count one by one, so
+ * the limit is not lower than what a busy program needs.
  *
  * Context: process context of the spawner.
- * Return: 0, or -EDQUOT if children of @user hold as many files as the spawner's
- * RLIMIT_NOFILE says, and it lacks CAP_SYS_RESOURCE.
+ * Return: 0, or -EDQUOT if children of @user hold as many as the spawner's RLIMIT_NOFILE and
+ * KSCOPE_FREE_FILES allow, and it lacks CAP_SYS_RESOURCE.
  */
 int kscope_user_charge_file(struct kscope_user *user)
 {
+	unsigned long limit = max(rlimit(RLIMIT_NOFILE), KSCOPE_FREE_FILES);
 	unsigned long files = atomic_inc_return(&user->files);
 
-	if (files <= rlimit(RLIMIT_NOFILE) || capable(CAP_SYS_RESOURCE))
+	if (files <= limit || capable(CAP_SYS_RESOURCE))
 		return 0;
 	atomic_dec(&user->files);
 	return -EDQUOT;

@@ -299,6 +299,56 @@ TEST_F(limits, sleepers_of_one_user_do_not_hold_up_another)
 	parameter_set("max_user_children", 1000);
 }
 
+#define FREE_FILES 16384
+
+/* FSYNCs of one file that queue up behind a sleeper: how many, or -1 */
+static int children_of_a_file(struct scope *scope)
+{
+	struct kscope_desc descs[256];
+	int fd = memfd_create("limits", MFD_CLOEXEC);
+	int i, ret, nr = 0;
+
+	descs[0] = desc_sleep(1, far_future());
+	if (fd < 0 || spawn(scope->fd, descs, 1) != 1)
+		return -1;
+	for (i = 0; i < 256; i++)
+		descs[i] = desc_fsync(fd, 0);
+	do {
+		ret = spawn(scope->fd, descs, 256);
+		if (ret > 0)
+			nr += ret;
+	} while (ret > 0 && nr <= FREE_FILES);
+	close(fd);
+	return ret == -EDQUOT ? nr : -1;
+}
+
+static int files(void)
+{
+	struct rlimit few = { 100, 100 };
+	struct scope scope;
+	int i;
+
+	if (setrlimit(RLIMIT_NOFILE, &few))
+		return 1;
+	/* Twice: what is dropped is given back exactly. */
+	for (i = 0; i < 2; i++) {
+		if (scope_open(&scope, KSCOPE_KIND_ORDERED, 2 * FREE_FILES))
+			return 2;
+		if (children_of_a_file(&scope) != FREE_FILES)
+			return 3;
+		if (scope_close(&scope))
+			return 4;
+	}
+	return 0;
+}
+
+TEST_F(limits, ordinary_user_has_so_many_children_with_a_file)
+{
+	parameter_set("max_user_children", 10 * FREE_FILES);
+	EXPECT_EQ(0, as_user(NOBODY, files));
+	parameter_set("max_user_children", 1000);
+}
+
 static int open_device(void)
 {
 	int fd = open(KSCOPE_DEVICE, O_RDONLY | O_CLOEXEC);

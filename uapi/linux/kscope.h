@@ -48,8 +48,8 @@
  *            (BUF_UNPIN); the call can name them
  * ECANCELED  the scope is cancelled and takes no more children (spawn), or the
  *            child ended because of a cancellation (status)
- * EDQUOT     the user's share of scopes, of child slots, or (RLIMIT_NOFILE) of files
- *            that children hold is used up
+ * EDQUOT     the user's share of scopes, of child slots, or of children with a file
+ *            (RLIMIT_NOFILE or 16,384, whichever is more) is used up
  * EFAULT     an address cannot be read, written or pinned
  * EFBIG      a WRITE would end beyond RLIMIT_FSIZE
  * EINTR      a signal came while waiting
