@@ -19,6 +19,23 @@
 
 #include "internal.h"
 
+/* Programs were built with these; see also tests/selftests/abi_layout.def. */
+static_assert(sizeof(struct kscope_info) == 56);
+static_assert(sizeof(struct kscope_op_info) == 72);
+static_assert(sizeof(struct kscope_scope_create) == 32);
+static_assert(sizeof(struct kscope_buf_pin) == 24);
+static_assert(sizeof(struct kscope_buf_unpin) == 24);
+static_assert(sizeof(struct kscope_hash_open) == 80);
+static_assert(sizeof(struct kscope_desc) == 64);
+static_assert(sizeof(struct kscope_spawn) == 40);
+static_assert(sizeof(struct kscope_cancel) == 32);
+static_assert(sizeof(struct kscope_join) == 56);
+static_assert(sizeof(struct kscope_release) == 24);
+static_assert(sizeof(struct kscope_query) == 88);
+static_assert(sizeof(struct kscope_blocker) == 48);
+static_assert(sizeof(struct kscope_completion) == 64);
+static_assert(offsetof(struct kscope_ring, records) == 64);
+
 union args {
 	u32 size;
 	struct kscope_info info;

@@ -41,14 +41,13 @@ static void user_free(struct kscope_user *user)
 
 static struct kscope_user *user_alloc(kuid_t uid)
 {
-	int quick = max_t(int, num_possible_cpus(), KSCOPE_MAX_QUICK);
 	struct kscope_user *user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
 
 	if (!user)
 		return NULL;
 	user->uid = uid;
-	user->quick_wq = alloc_workqueue("kscope_quick/%u", WQ_UNBOUND, quick,
-					 __kuid_val(uid));
+	user->quick_wq = alloc_workqueue("kscope_quick/%u", WQ_UNBOUND,
+					 num_possible_cpus(), __kuid_val(uid));
 	user->slow_wq = alloc_workqueue("kscope_slow/%u", WQ_UNBOUND,
 					KSCOPE_MAX_USER_BLOCKING,
 					__kuid_val(uid));

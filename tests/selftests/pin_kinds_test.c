@@ -474,9 +474,14 @@ TEST_F(kinds, pages_that_a_driver_maps_are_refused)
 	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE,
 					.size = sizeof(attr),
 					.config = PERF_COUNT_SW_DUMMY };
-	int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
 	unsigned char *mem;
+	int fd;
 
+	/*
+	 * An event of a CPU: one of a task makes the kernel patch its scheduler,
+	 * which QEMU's emulation of several CPUs does not always survive.
+	 */
+	fd = syscall(SYS_perf_event_open, &attr, -1, 0, -1, 0);
 	if (fd < 0)
 		SKIP(return, "no perf events: %s", strerror(errno));
 	mem = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
