@@ -16,10 +16,10 @@
 
 #include "internal.h"
 
-#define HANDLE_SLOT_BITS 12
-#define HANDLE_MAX_GENERATION ((1U << (31 - HANDLE_SLOT_BITS)) - 1)
+#define BUF_SLOT_BITS 12
+#define BUF_MAX_GENERATION ((1U << (31 - BUF_SLOT_BITS)) - 1)
 
-static_assert(1U << HANDLE_SLOT_BITS == KSCOPE_MAX_BUFFERS);
+static_assert(1U << BUF_SLOT_BITS == KSCOPE_MAX_BUFFERS);
 
 /* What a reserved entry points to */
 static struct kscope_buf buf_reserved;
@@ -36,10 +36,10 @@ static int table_reserve(struct kscope_scope *scope, struct kscope_buf *buf)
 		return ret;
 	for (i = 0; i < scope->max_buffers; i++) {
 		slot = &scope->bufs[i];
-		if (slot->buf || slot->generation == HANDLE_MAX_GENERATION)
+		if (slot->buf || slot->generation == BUF_MAX_GENERATION)
 			continue;
 		slot->buf = &buf_reserved;
-		buf->handle = ++slot->generation << HANDLE_SLOT_BITS | i;
+		buf->handle = ++slot->generation << BUF_SLOT_BITS | i;
 		return 0;
 	}
 	return -ENOSPC;

@@ -105,15 +105,17 @@ static void cancel_doomed(struct kscope_scope *scope, struct list_head *doomed,
  * where no lane finds them, but a concurrent cancel of one of them by its handle does.
  *
  * Context: process context.
+ * Return: 0, or -ESHUTDOWN if the scope was released before, and so has no children.
  */
-void kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
-			 struct kscope_cancel_counts *counts)
+int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
+			struct kscope_cancel_counts *counts)
 {
 	struct kscope_child *child;
 	LIST_HEAD(doomed);
+	int ret;
 
 	spin_lock(&scope->lock);
-	kscope_tally_cancel(&scope->tally);
+	ret = kscope_tally_cancel(&scope->tally);
 	list_for_each_entry(child, &scope->running, node)
 		child_cancel(child, cause, counts);
 	list_splice_init(&scope->quick.ready, &doomed);
@@ -121,18 +123,6 @@ void kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 	cancel_doomed(scope, &doomed, cause, counts);
 	spin_unlock(&scope->lock);
 	kscope_scope_notify(scope);
-}
-
-static int cancel_all(struct kscope_scope *scope,
-		      struct kscope_cancel_counts *counts)
-{
-	int ret;
-
-	spin_lock(&scope->lock);
-	ret = kscope_tally_cancel(&scope->tally);
-	spin_unlock(&scope->lock);
-	if (!ret)
-		kscope_scope_cancel(scope, KSCOPE_CAUSE_CALLER, counts);
 	return ret;
 }
 
@@ -160,7 +150,9 @@ int kscope_child_cancel(struct kscope_scope *scope, u32 what, u64 target,
 		ret = cancel_by_user_data(scope, target, counts);
 		break;
 	case KSCOPE_CANCEL_SCOPE:
-		return target ? -EINVAL : cancel_all(scope, counts);
+		if (target)
+			return -EINVAL;
+		return kscope_scope_cancel(scope, KSCOPE_CAUSE_CALLER, counts);
 	default:
 		return -EINVAL;
 	}

@@ -25,9 +25,9 @@
 
 #include "internal.h"
 
-#define HANDLE_SLOT_BITS 20
+#define CHILD_SLOT_BITS 20
 
-static_assert(1U << HANDLE_SLOT_BITS == KSCOPE_MAX_CAPACITY);
+static_assert(1U << CHILD_SLOT_BITS == KSCOPE_MAX_CAPACITY);
 
 /* Fields that the op does not use must be 0, so that they can get a meaning later. */
 static bool desc_has_stray_fields(const struct kscope_op *op,
@@ -201,8 +201,8 @@ static struct kscope_child *slot_take(struct kscope_scope *scope)
 		child->scope = scope;
 	}
 	slot = child - scope->slots;
-	child->handle = ((child->handle >> HANDLE_SLOT_BITS) + 1)
-				<< HANDLE_SLOT_BITS |
+	child->handle = ((child->handle >> CHILD_SLOT_BITS) + 1)
+				<< CHILD_SLOT_BITS |
 			slot;
 	return child;
 }
@@ -348,8 +348,9 @@ static void scope_note_failure(struct kscope_scope *scope,
  * @child: that has run, or is queued and shall never run; not to be touched afterwards
  * @status: what its operation returned
  *
- * Leases and references are dropped before the completion is posted, so whoever sees the
- * completion can unpin the buffer and unmount the file system.
+ * Leases are dropped before the completion is posted, so whoever sees the completion can
+ * unpin the buffer. The file of a child that never ran is dropped with fput(), which may
+ * finish later.
  *
  * Context: under the scope's lock; kscope_scope_notify() comes after it is dropped.
  */

@@ -20,6 +20,7 @@
  *     the locks of the workqueue core         queue_work()
  *     the locks of a wait queue               wake_up_var()
  *     what the cancel callback of an op takes
+ *     what fput(), put_cred() and module_put() take
  *
  * Nothing that sleeps, faults or allocates happens under scope->lock.
  */
@@ -179,21 +180,25 @@ struct kscope_child {
 /**
  * struct kscope_queue - ready children, and the lanes that drain them
  * @scope: C
- * @wq: C
  * @ready: S
  * @idle: S lanes that will not look at @ready again until they are kicked
+ * @nr_busy: S lanes that will
+ * @max_busy: C so many may
  */
 struct kscope_queue {
 	struct kscope_scope *scope;
-	struct workqueue_struct *wq;
 	struct list_head ready;
 	struct list_head idle;
+	u32 nr_busy;
+	u32 max_busy;
 };
 
 struct kscope_lane {
 	struct work_struct work; /* A */
 	struct list_head node; /* S on queue->idle, or empty */
 	struct kscope_queue *queue; /* C */
+	struct workqueue_struct *wq; /* C */
+	bool slow; /* C its class: takes children that may block */
 };
 
 /**
@@ -337,8 +342,8 @@ int kscope_batch_publish(struct kscope_scope *scope,
 void kscope_batch_abort(struct kscope_scope *scope, struct kscope_batch *batch);
 
 /* cancel.c */
-void kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
-			 struct kscope_cancel_counts *counts);
+int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
+			struct kscope_cancel_counts *counts);
 
 /* buffer.c */
 struct kscope_buf *kscope_buf_lookup(const struct kscope_scope *scope,

@@ -94,8 +94,8 @@ int kscope_child_cancel(struct kscope_scope *scope, u32 what, u64 target,
  *	afterwards nothing touches the child's ranges. Return: 0, -ECANCELED if it stopped
  *	because it was told to, or another negative errno
  * @cancel: wake @run up, beyond the wake_up_var(child) that every cancelled child gets;
- *	optional. Atomic context, called once, and only while @run has not been
- *	acknowledged
+ *	optional. Atomic context, called at most once, while the child has not ended; @run
+ *	may have returned by then, so it touches nothing that @run owns
  * @in_flight: children of this op that live; private
  */
 struct kscope_op {

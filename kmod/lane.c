@@ -2,15 +2,19 @@
 /*
  * Lanes: the work items that run children.
  *
- * A scope has two queues of ready children: quick ones, whose ops only compute, and slow
- * ones, whose ops may block. Each queue has a few lanes. A lane is either idle, and on
- * its queue's idle list, or its work item is queued or running. It takes one child after
- * the other until the queue is empty, and then goes idle in the same critical section
- * in which it saw that, so that a child that is added later finds either a lane that will
- * look again or an idle one to kick. After a budget of children a lane goes to the back
- * of the workqueue, so that long scopes do not starve short ones.
+ * A queue has ready children and a few lanes, of two classes: quick ones for children
+ * that only compute, slow ones for children that may block, each on a workqueue of its
+ * own. A parallel scope has a queue for each class. An ordered scope has one queue with
+ * one lane of each class, of which only one may be busy at a time, so that one child at a
+ * time runs, in order.
  *
- * An ordered scope is a scope with a single lane: one child at a time, in order.
+ * A lane is either idle, and on its queue's idle list, or busy: its work item is queued or
+ * running. A busy lane takes one child after the other until the queue is empty, and then
+ * goes idle in the same critical section in which it saw that, so that a child that is
+ * added later finds either a lane that will look again or an idle one to kick. If the next
+ * child is of the other class, the lane hands over to a lane of that class in the same way.
+ * After a budget of children a lane goes to the back of its workqueue, so that long scopes
+ * do not starve short ones.
  *
  * A lane may still be between its last unlock and its return when the last child of the
  * scope has ended, or about to queue itself again; kscope_lanes_destroy() ends that.
@@ -23,6 +27,27 @@
 
 #define LANE_BUDGET 64
 
+static bool child_is_slow(const struct kscope_child *child)
+{
+	return child->op->attributes & KSCOPE_OP_BLOCKS;
+}
+
+/* Let an idle lane of the class go; there is none only if all of them are busy. */
+static bool lane_kick(struct kscope_queue *queue, bool slow)
+{
+	struct kscope_lane *lane;
+
+	list_for_each_entry(lane, &queue->idle, node) {
+		if (lane->slow != slow)
+			continue;
+		list_del_init(&lane->node);
+		queue_work(lane->wq, &lane->work);
+		return true;
+	}
+	return false;
+}
+
+/* Return: the child to run, or NULL and the lane is not busy any more */
 static struct kscope_child *lane_next(struct kscope_lane *lane)
 {
 	struct kscope_queue *queue = lane->queue;
@@ -31,10 +56,14 @@ static struct kscope_child *lane_next(struct kscope_lane *lane)
 	spin_lock(&queue->scope->lock);
 	child = list_first_entry_or_null(&queue->ready, struct kscope_child,
 					 node);
-	if (child)
+	if (child && child_is_slow(child) == lane->slow) {
 		kscope_child_start(child);
-	else
+	} else {
+		if (!child || !lane_kick(queue, child_is_slow(child)))
+			queue->nr_busy--;
 		list_add(&lane->node, &queue->idle);
+		child = NULL;
+	}
 	spin_unlock(&queue->scope->lock);
 	return child;
 }
@@ -52,7 +81,7 @@ static void lane_work(struct work_struct *work)
 		kscope_child_run(child);
 		cond_resched();
 	}
-	queue_work(lane->queue->wq, &lane->work);
+	queue_work(lane->wq, &lane->work);
 }
 
 /**
@@ -64,36 +93,32 @@ static void lane_work(struct work_struct *work)
  */
 void kscope_queue_add(struct kscope_queue *queue, struct kscope_child *child)
 {
-	struct kscope_lane *lane;
-
 	lockdep_assert_held(&queue->scope->lock);
 	list_add_tail(&child->node, &queue->ready);
-	lane = list_first_entry_or_null(&queue->idle, struct kscope_lane, node);
-	if (!lane)
-		return;
-	list_del_init(&lane->node);
-	queue_work(queue->wq, &lane->work);
+	if (queue->nr_busy < queue->max_busy &&
+	    lane_kick(queue, child_is_slow(child)))
+		queue->nr_busy++;
 }
 
 static void queue_init(struct kscope_queue *queue, struct kscope_scope *scope,
-		       struct workqueue_struct *wq)
+		       u32 max_busy)
 {
 	queue->scope = scope;
-	queue->wq = wq;
+	queue->max_busy = max_busy;
 	INIT_LIST_HEAD(&queue->ready);
 	INIT_LIST_HEAD(&queue->idle);
 }
 
-static void lanes_init(struct kscope_lane *lanes, u32 nr,
-		       struct kscope_queue *queue)
+static void lane_init(struct kscope_lane *lane, struct kscope_queue *queue,
+		      bool slow)
 {
-	u32 i;
+	struct kscope_user *user = queue->scope->ring->user;
 
-	for (i = 0; i < nr; i++) {
-		INIT_WORK(&lanes[i].work, lane_work);
-		lanes[i].queue = queue;
-		list_add_tail(&lanes[i].node, &queue->idle);
-	}
+	INIT_WORK(&lane->work, lane_work);
+	lane->queue = queue;
+	lane->slow = slow;
+	lane->wq = slow ? user->slow_wq : user->quick_wq;
+	list_add_tail(&lane->node, &queue->idle);
 }
 
 /**
@@ -105,23 +130,24 @@ static void lanes_init(struct kscope_lane *lanes, u32 nr,
  */
 int kscope_lanes_create(struct kscope_scope *scope)
 {
-	u32 entries = scope->tally.entries;
+	bool ordered = scope->kind == KSCOPE_KIND_ORDERED;
+	u32 entries = ordered ? 1 : scope->tally.entries;
 	u32 quick = min3(num_online_cpus(), KSCOPE_MAX_QUICK, entries);
 	u32 slow = min(KSCOPE_MAX_BLOCKING, entries);
+	struct kscope_queue *queue;
+	u32 i;
 
-	if (scope->kind == KSCOPE_KIND_ORDERED) {
-		quick = 0;
-		slow = 1;
-	}
-	scope->lanes = kvcalloc(quick + slow, sizeof(*scope->lanes),
+	scope->nr_lanes = quick + slow;
+	scope->lanes = kvcalloc(scope->nr_lanes, sizeof(*scope->lanes),
 				GFP_KERNEL_ACCOUNT);
 	if (!scope->lanes)
 		return -ENOMEM;
-	scope->nr_lanes = quick + slow;
-	queue_init(&scope->quick, scope, scope->ring->user->quick_wq);
-	queue_init(&scope->slow, scope, scope->ring->user->slow_wq);
-	lanes_init(scope->lanes, quick, &scope->quick);
-	lanes_init(scope->lanes + quick, slow, &scope->slow);
+	queue_init(&scope->quick, scope, quick);
+	queue_init(&scope->slow, scope, slow);
+	for (i = 0; i < scope->nr_lanes; i++) {
+		queue = ordered || i >= quick ? &scope->slow : &scope->quick;
+		lane_init(&scope->lanes[i], queue, i >= quick);
+	}
 	return 0;
 }
 

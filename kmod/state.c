@@ -16,7 +16,7 @@
 
 #include "state.h"
 
-#define STATUS_MIN (-4095)
+#define STATUS_MIN (-511) /* what is below is for the kernel's own use */
 
 /**
  * kscope_tally_init() - start the tally of an open scope

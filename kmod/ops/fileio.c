@@ -58,9 +58,11 @@ static int file_check(const struct kscope_op *op, const struct file *file)
 		return -EBADF;
 	if (S_ISBLK(inode->i_mode))
 		return 0;
-	if (S_ISREG(inode->i_mode) && sb_keeps_data(inode->i_sb))
-		return 0;
-	return -EOPNOTSUPP;
+	if (!S_ISREG(inode->i_mode) || !sb_keeps_data(inode->i_sb))
+		return -EOPNOTSUPP;
+	/* What lies under an overlay counts as well. */
+	inode = d_real_inode(file->f_path.dentry);
+	return sb_keeps_data(inode->i_sb) ? 0 : -EOPNOTSUPP;
 }
 
 static int limit_check(const struct kscope_op *op,
