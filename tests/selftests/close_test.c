@@ -101,34 +101,6 @@ TEST_F(end, close_with_running_and_queued_children_waits_for_their_acks)
 	expect_all_closed(_metadata, self, NR);
 }
 
-/*
- * A lane gives way after 64 children, by queueing itself again. Here it does so while
- * close() waits for it to be done: what is freed must not be on a workqueue.
- */
-TEST_F(end, close_while_a_lane_gives_way_leaves_nothing_queued)
-{
-	struct kscope_desc descs[64];
-	struct scope scope;
-	int i, round;
-
-	for (i = 0; i < 63; i++)
-		descs[i] = desc_nop(i);
-	for (round = 0; round < 50; round++) {
-		ASSERT_EQ(0, scope_open(&scope, variant->kind, 64));
-		descs[63] = desc_sleep(63, far_future());
-		ASSERT_EQ(64, spawn(scope.fd, descs, 64));
-		ASSERT_EQ(63, wait_unread(scope.fd, 63, PATIENCE_MS) ?:
-				      (int)ring_unread(&scope));
-		ASSERT_EQ(0, wait_running(scope.fd, 1));
-		ASSERT_EQ(0, scope_close(&scope));
-	}
-	/* Give what should not be there the time to run. */
-	ASSERT_EQ(0, scope_open(&scope, variant->kind, 64));
-	for (i = 0; i < 64; i++)
-		ASSERT_EQ(0, run_ok(&scope, desc_nop(i), &self->c));
-	ASSERT_EQ(0, scope_close(&scope));
-}
-
 TEST_F(end, close_right_after_the_spawn_loses_nothing)
 {
 	int i;
