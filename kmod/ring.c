@@ -115,7 +115,8 @@ void kscope_ring_put(struct kscope_ringbuf *ring)
  * kscope_ring_unread() - completions that the program has not consumed
  * @ring: whose head is the program's, and may be nonsense
  *
- * Context: under the scope's lock, or with a result that is only a hint.
+ * Context: under the scope's lock, as the program must not be told of a completion that it
+ * cannot see yet.
  * Return: 0 to the number of entries. A head that cannot be counts as a full ring.
  */
 u32 kscope_ring_unread(const struct kscope_ringbuf *ring)
@@ -123,7 +124,7 @@ u32 kscope_ring_unread(const struct kscope_ringbuf *ring)
 	/* Pairs with the program's store-release after it has read. */
 	u32 head = smp_load_acquire(&ring->head->head);
 
-	return min(READ_ONCE(ring->tail) - head, ring->entries);
+	return min(ring->tail - head, ring->entries);
 }
 
 /**
@@ -149,7 +150,7 @@ void kscope_ring_post(struct kscope_ringbuf *ring,
 	record->cause = end->cause;
 	record->done = child->done;
 	record->value = child->value;
-	WRITE_ONCE(ring->tail, ring->tail + 1);
+	ring->tail++;
 	/* The record before the tail; pairs with the program's load-acquire. */
 	smp_store_release(&ring->ring->tail, ring->tail);
 }

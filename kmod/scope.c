@@ -236,8 +236,13 @@ void kscope_scope_notify(struct kscope_scope *scope)
 
 static bool scope_is_ready(struct kscope_scope *scope, u32 min_complete)
 {
-	return kscope_ring_unread(scope->ring) >= min_complete ||
-	       scope_is_drained(scope);
+	bool ready;
+
+	spin_lock(&scope->lock);
+	ready = kscope_ring_unread(scope->ring) >= min_complete ||
+		!kscope_tally_outstanding(&scope->tally);
+	spin_unlock(&scope->lock);
+	return ready;
 }
 
 static int wait_until(struct kscope_scope *scope, u32 min_complete,
