@@ -40,6 +40,7 @@ void kscope_batch_reserve(struct kscope_scope *scope,
 	int ret = 0;
 	u32 i;
 
+	kscope_hook(KSCOPE_POINT_DRAFTED, batch->descs[0].user_data);
 	spin_lock(&scope->lock);
 	for (batch->nr = 0; batch->nr < nr_drafts; batch->nr++) {
 		i = batch->nr;
@@ -96,6 +97,7 @@ int kscope_batch_publish(struct kscope_scope *scope, struct kscope_batch *batch)
 
 	if (!batch->nr)
 		return batch->error;
+	kscope_hook(KSCOPE_POINT_RESERVED, batch->descs[0].user_data);
 	spin_lock(&scope->lock);
 	ret = kscope_tally_open(&scope->tally);
 	if (ret)
@@ -139,7 +141,7 @@ int kscope_child_spawn(struct kscope_scope *scope,
 	if (!batch)
 		return -ENOMEM;
 	while (done < nr && ret >= 0) {
-		batch->nr = min(nr - done, KSCOPE_BATCH);
+		batch->nr = min(nr - done, kscope_limit(KSCOPE_BATCH));
 		memcpy(batch->descs, descs + done, batch->nr * sizeof(*descs));
 		kscope_batch_reserve(scope, batch);
 		if (handles)

@@ -9,6 +9,7 @@
  * when it comes back to publish, and undoes its work.
  */
 #include <linux/highmem.h>
+#include <linux/kcsan-checks.h>
 #include <linux/mm.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
@@ -145,6 +146,7 @@ static int buf_add(struct kscope_scope *scope, struct kscope_buf *buf, u64 addr,
 		buf_unreserve(scope, buf);
 		goto free;
 	}
+	kscope_hook(KSCOPE_POINT_PINNED, 0);
 	ret = buf_publish(scope, buf);
 	if (ret > 0)
 		return ret;
@@ -249,9 +251,11 @@ int kscope_buf_drop(struct kscope_scope *scope, u32 handle,
 		table_remove(scope, buf);
 	}
 	spin_unlock(&scope->lock);
-	if (!ret)
-		buf_free(buf);
-	return ret;
+	if (ret)
+		return ret;
+	kscope_hook(KSCOPE_POINT_DROPPED, 0);
+	buf_free(buf);
+	return 0;
 }
 
 /**
@@ -325,6 +329,9 @@ struct page *kscope_buf_page(const struct kscope_buf *buf, u64 pos, u32 *off)
  * @len: in: bytes wanted, at least 1, inside the range. out: bytes that are mapped, which
  *	do not pass the end of a page
  *
+ * The program and its other children may write there at the same time. That race is theirs,
+ * so KCSAN does not look while something is mapped.
+ *
  * Context: process context; the mapping is local to the thread, mappings are undone in
  * reverse order.
  * Return: the address, for kscope_child_unmap().
@@ -338,6 +345,7 @@ void *kscope_child_map(struct kscope_child *child, unsigned int range, u64 pos,
 
 	page = kscope_buf_page(child->buf[range], start + pos, &off);
 	*len = min_t(size_t, *len, PAGE_SIZE - off);
+	kcsan_disable_current();
 	return kmap_local_page(page) + off;
 }
 EXPORT_SYMBOL_GPL(kscope_child_map);
@@ -351,5 +359,6 @@ EXPORT_SYMBOL_GPL(kscope_child_map);
 void kscope_child_unmap(void *addr)
 {
 	kunmap_local(addr);
+	kcsan_enable_current();
 }
 EXPORT_SYMBOL_GPL(kscope_child_unmap);

@@ -23,6 +23,7 @@ static void child_cancel(struct kscope_child *child, u8 cause,
 	case KSCOPE_VERDICT_TOLD:
 		/* The cause before the look for sleepers; pairs with prepare_to_wait(). */
 		smp_mb();
+		kscope_hook_atomic(KSCOPE_POINT_TOLD);
 		wake_up_var(child);
 		if (child->op->cancel)
 			child->op->cancel(child);
@@ -41,6 +42,7 @@ static void give_way(struct kscope_scope *scope)
 {
 	spin_unlock(&scope->lock);
 	cond_resched();
+	kscope_hook(KSCOPE_POINT_DOOMED, 0);
 	spin_lock(&scope->lock);
 }
 
@@ -70,7 +72,7 @@ static int cancel_by_user_data(struct kscope_scope *scope, u64 user_data,
 		child = &scope->slots[slot];
 		if (child->desc.user_data == user_data)
 			child_cancel(child, KSCOPE_CAUSE_CALLER, counts);
-		if (slot % CANCEL_BURST == CANCEL_BURST - 1)
+		if (!((slot + 1) % kscope_limit(CANCEL_BURST)))
 			give_way(scope);
 	}
 	spin_unlock(&scope->lock);
@@ -89,7 +91,7 @@ static void cancel_doomed(struct kscope_scope *scope, struct list_head *doomed,
 	while ((child = list_first_entry_or_null(doomed, struct kscope_child,
 						 node))) {
 		child_cancel(child, cause, counts);
-		if (!(++nr % CANCEL_BURST))
+		if (!(++nr % kscope_limit(CANCEL_BURST)))
 			give_way(scope);
 	}
 }

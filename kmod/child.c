@@ -312,6 +312,7 @@ void kscope_child_publish(struct kscope_child *child)
 
 	lockdep_assert_held(&scope->lock);
 	kscope_life_publish(&child->life, &scope->tally);
+	kscope_carry_pack(&child->carry);
 	if (child->hash && child->desc.op_flags != KSCOPE_HASH_ALL)
 		child->piece = ++child->hash->nr_pieces;
 	if (scope->kind == KSCOPE_KIND_ORDERED)
@@ -389,12 +390,19 @@ static void file_drop_sync(struct kscope_child *child)
 void kscope_child_run(struct kscope_child *child)
 {
 	struct kscope_scope *scope = child->scope;
-	int status = child->op->run(child);
+	u64 user_data = child->desc.user_data;
+	int status;
 
+	kscope_hook(KSCOPE_POINT_CLAIMED, user_data);
+	kscope_carry_enter(&child->carry);
+	status = child->op->run(child);
+	kscope_carry_leave(&child->carry);
+	kscope_hook(KSCOPE_POINT_RETURNED, user_data);
 	file_drop_sync(child);
 	spin_lock(&scope->lock);
 	kscope_child_end(child, status);
 	spin_unlock(&scope->lock);
+	kscope_hook(KSCOPE_POINT_ENDED, user_data);
 	kscope_scope_notify(scope);
 }
 

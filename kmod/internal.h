@@ -15,6 +15,7 @@
  * Lock order, outermost first:
  *
  *   the mutex of user.c                       (alone; nothing is taken under it)
+ *   the mutex of recount.c                    (only in builds for tests)
  *   mm->mmap_lock                             (pin.c, file.c's mmap; alone)
  *   scope->lock                               spinlock, process context
  *     the locks of the workqueue core         queue_work()
@@ -34,6 +35,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "hooks.h"
 #include "kscope.h"
 #include "state.h"
 
@@ -157,6 +159,7 @@ struct kscope_ringbuf {
  * @file: for file operations; a reference
  * @cred: of the spawner, likewise
  * @spawned_ns: CLOCK_MONOTONIC
+ * @carry: S, then R
  * @done: R
  * @value: R
  */
@@ -173,6 +176,7 @@ struct kscope_child {
 	struct file *file;
 	const struct cred *cred;
 	u64 spawned_ns;
+	struct kscope_carry carry;
 	u64 done;
 	u64 value;
 };
@@ -227,6 +231,7 @@ struct kscope_lane {
  * @first: S the first failure
  * @memcg: C of the creator; what file operations allocate is charged to it
  * @reap_work: A
+ * @watch: the lock of recount.c
  */
 struct kscope_scope {
 	u32 kind;
@@ -257,6 +262,14 @@ struct kscope_scope {
 	} first;
 	struct mem_cgroup *memcg;
 	struct work_struct reap_work;
+	struct kscope_watch watch;
+};
+
+/* What all users hold together */
+struct kscope_charges {
+	u64 scopes;
+	u64 children;
+	u64 files;
 };
 
 /**
@@ -295,6 +308,9 @@ void kscope_user_uncharge(struct kscope_user *user, u32 children);
 int kscope_user_charge_file(struct kscope_user *user);
 void kscope_user_uncharge_file(struct kscope_user *user);
 void kscope_users_stop(void);
+#ifdef KSCOPE_HOOKS
+void kscope_user_charges(struct kscope_charges *sum);
+#endif
 
 /* op.c */
 struct kscope_op *kscope_op_get(u32 number);

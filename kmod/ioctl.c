@@ -255,7 +255,7 @@ static int spawn_batch(struct kscope_scope *scope,
 {
 	u64 descs = args->descs + (u64)done * sizeof(batch->descs[0]);
 
-	batch->nr = min(args->nr - done, KSCOPE_BATCH);
+	batch->nr = min(args->nr - done, kscope_limit(KSCOPE_BATCH));
 	if (copy_from_user(batch->descs, u64_to_user_ptr(descs),
 			   batch->nr * sizeof(batch->descs[0])))
 		return -EFAULT;

@@ -72,15 +72,21 @@ static void lane_work(struct work_struct *work)
 {
 	struct kscope_lane *lane = container_of(work, struct kscope_lane, work);
 	struct kscope_child *child;
-	int budget;
+	u32 budget = kscope_limit(LANE_BUDGET);
+	u64 user_data;
 
-	for (budget = LANE_BUDGET; budget; budget--) {
+	while (budget--) {
+		kscope_hook(KSCOPE_POINT_TAKING, 0);
 		child = lane_next(lane);
-		if (!child)
+		if (!child) {
+			kscope_hook(KSCOPE_POINT_IDLE, 0);
 			return;
+		}
+		user_data = child->desc.user_data;
 		kscope_child_run(child);
 		cond_resched();
 	}
+	kscope_hook(KSCOPE_POINT_REQUEUE, user_data);
 	queue_work(lane->wq, &lane->work);
 }
 

@@ -31,7 +31,7 @@
 #include "compat.h"
 #include "internal.h"
 
-#define PIN_BURST 512UL
+#define PIN_BURST 512U
 
 static bool account_charge(struct user_struct *user, unsigned long nr_pages)
 {
@@ -73,7 +73,7 @@ static void pages_unpin(const struct kscope_buf *buf, unsigned long nr_pages)
 	unsigned long i, nr;
 
 	for (i = 0; i < nr_pages; i += nr) {
-		nr = min(nr_pages - i, PIN_BURST);
+		nr = min(nr_pages - i, kscope_limit(PIN_BURST));
 		unpin_user_pages_dirty_lock(buf->pages + i, nr, dirty);
 		cond_resched();
 	}
@@ -147,7 +147,8 @@ static int pin_burst(struct kscope_buf *buf, unsigned long addr,
 		     unsigned long done)
 {
 	unsigned long end =
-		addr + (min(buf->nr_pages - done, PIN_BURST) << PAGE_SHIFT);
+		addr + (min(buf->nr_pages - done, kscope_limit(PIN_BURST))
+			<< PAGE_SHIFT);
 	int flags = FOLL_WRITE;
 	int ret;
 

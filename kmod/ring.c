@@ -151,6 +151,7 @@ void kscope_ring_post(struct kscope_ringbuf *ring,
 	record->done = child->done;
 	record->value = child->value;
 	ring->tail++;
+	kscope_hook_atomic(KSCOPE_POINT_POSTED);
 	/* The record before the tail; pairs with the program's load-acquire. */
 	smp_store_release(&ring->ring->tail, ring->tail);
 }

@@ -42,6 +42,8 @@ static struct workqueue_struct *reaper_wq;
 static void scope_free(struct kscope_scope *scope)
 {
 	WARN_ON_ONCE(kscope_tally_outstanding(&scope->tally));
+	kscope_unwatch(scope);
+	kscope_hook(KSCOPE_POINT_FREEING, 0);
 	kscope_lanes_destroy(scope);
 	kscope_buf_drop_all(scope);
 	kscope_hash_drop_all(scope);
@@ -126,6 +128,7 @@ kscope_scope_alloc(const struct kscope_scope_params *params, bool mappable)
 		goto free_tables;
 	scope->memcg = get_mem_cgroup_from_mm(current->mm);
 	__module_get(THIS_MODULE);
+	kscope_watch(scope);
 	return scope;
 
 free_tables:
@@ -183,6 +186,7 @@ void kscope_scope_close(struct kscope_scope *scope)
 	struct kscope_cancel_counts counts = {};
 
 	kscope_scope_cancel(scope, KSCOPE_CAUSE_CLOSE, &counts);
+	kscope_hook(KSCOPE_POINT_CLOSING, 0);
 	if (may_wait &&
 	    !wait_event_killable(scope->wait, scope_is_drained(scope)))
 		scope_free(scope);
@@ -252,6 +256,7 @@ static int wait_until(struct kscope_scope *scope, u32 min_complete,
 		return 0;
 	if (signal_pending(current))
 		return -ERESTARTSYS;
+	kscope_hook_atomic(KSCOPE_POINT_WAITING);
 	if (!schedule_hrtimeout_range(expires, 0, HRTIMER_MODE_ABS))
 		return scope_is_ready(scope, min_complete) ? 0 : -ETIMEDOUT;
 	return -EAGAIN;
@@ -414,6 +419,7 @@ int kscope_scope_end(struct kscope_scope *scope,
 	spin_unlock(&scope->lock);
 	if (ret)
 		return ret;
+	kscope_hook(KSCOPE_POINT_RELEASED, 0);
 	kscope_buf_drop_all(scope);
 	kscope_hash_drop_all(scope);
 	kscope_scope_notify(scope);

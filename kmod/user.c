@@ -111,6 +111,7 @@ static struct kscope_user *user_charge_new(u32 children)
 
 	if (!fresh)
 		return ERR_PTR(-ENOMEM);
+	kscope_hook(KSCOPE_POINT_USER_MADE, 0);
 	mutex_lock(&users_lock);
 	user = user_lookup(fresh->uid) ?: fresh;
 	if (!user_charge(user, children))
@@ -159,6 +160,7 @@ void kscope_user_uncharge(struct kscope_user *user, u32 children)
 	user->children -= children;
 	victim = user_idle(user);
 	mutex_unlock(&users_lock);
+	kscope_hook(KSCOPE_POINT_USER_GONE, 0);
 	user_free(victim);
 }
 
@@ -193,6 +195,29 @@ void kscope_user_uncharge_file(struct kscope_user *user)
 {
 	atomic_dec(&user->files);
 }
+
+#ifdef KSCOPE_HOOKS
+/**
+ * kscope_user_charges() - sum over all users
+ * @sum: to fill in
+ *
+ * Context: process context; may sleep.
+ */
+void kscope_user_charges(struct kscope_charges *sum)
+{
+	struct kscope_user *user;
+	int bucket;
+
+	*sum = (struct kscope_charges){};
+	mutex_lock(&users_lock);
+	hash_for_each(users, bucket, user, node) {
+		sum->scopes += user->scopes;
+		sum->children += user->children;
+		sum->files += atomic_read(&user->files);
+	}
+	mutex_unlock(&users_lock);
+}
+#endif
 
 /**
  * kscope_users_stop() - forget the last idle user

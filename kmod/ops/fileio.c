@@ -118,7 +118,7 @@ static size_t step_bvec(const struct kscope_child *child, u64 pos,
 			struct bio_vec *bvec, unsigned int *nr)
 {
 	const struct kscope_desc *desc = &child->desc;
-	size_t want = min_t(u64, desc->len - pos, KSCOPE_STEP);
+	size_t want = min_t(u64, desc->len - pos, kscope_limit(KSCOPE_STEP));
 	size_t got = 0;
 
 	for (*nr = 0; got < want; (*nr)++) {

@@ -16,6 +16,7 @@
  * @leave: let it go on
  * @status: what it returns
  * @cancels: how often the cancel callback came
+ * @scope: that its children belong to
  */
 struct fake {
 	struct kscope_op op;

@@ -202,4 +202,6 @@ static struct kunit_suite state_suite = {
 
 kunit_test_suite(state_suite);
 
+MODULE_DESCRIPTION("KUnit tests of kscope");
 MODULE_LICENSE("GPL");
+MODULE_IMPORT_NS(KSCOPE_KUNIT);

@@ -216,7 +216,8 @@ void kscope_prep_hash(struct kscope_desc *desc, int hash, unsigned int flags,
 /*
  * Regular files and block devices. The child holds the file by itself: @fd may be
  * closed once it is spawned. completion.done is the number of bytes moved; a READ
- * may be short at the end of the file.
+ * may be short at the end of the file. A WRITE says where it writes, so a file in
+ * O_APPEND mode is refused for it (-EOPNOTSUPP).
  */
 void kscope_prep_read(struct kscope_desc *desc, int fd, __u64 file_off, int buf,
 		      __u64 off, __u64 len);

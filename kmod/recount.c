@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Recounting for tests: only in modules that are built with KSCOPE_HOOKS.
+ *
+ * The module's parameter test_check reads as "ok" and sums over all scopes, if what each
+ * scope and user has counted is what a look at its children and buffers gives, and else
+ * as "bad", with a line for each difference. What is added up here owes nothing to the
+ * code that it checks, but for the tables themselves.
+ */
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/mutex.h>
+#include <linux/seq_buf.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+/* Outermost of all locks: nothing but a scope's lock is taken under it. */
+static DEFINE_MUTEX(watch_lock);
+static LIST_HEAD(watched);
+
+/**
+ * struct recount - what a look at a scope, or at all of them, gives
+ * @scopes: that exist
+ * @phase: children in each phase
+ * @leases: that they have
+ * @files: that they hold
+ * @buffers: in the tables
+ * @pages: pinned for these
+ */
+struct recount {
+	u64 scopes;
+	u64 phase[KSCOPE_PHASE_RUNNING + 1];
+	u64 leases;
+	u64 files;
+	u64 buffers;
+	u64 pages;
+};
+
+struct report {
+	struct seq_buf text;
+	struct recount sum;
+	u32 bad;
+};
+
+static void expect(struct report *report, const struct kscope_scope *scope,
+		   const char *what, u64 counted, u64 found)
+{
+	if (counted == found)
+		return;
+	report->bad++;
+	seq_buf_printf(&report->text,
+		       "scope %p: %s is %llu, but there are %llu\n", scope,
+		       what, counted, found);
+}
+
+static void recount_children(const struct kscope_scope *scope,
+			     struct recount *found)
+{
+	const struct kscope_child *child;
+	u32 i, slot;
+
+	for (slot = 0; slot < scope->nr_touched; slot++) {
+		child = &scope->slots[slot];
+		found->phase[child->life.phase]++;
+		if (child->life.phase == KSCOPE_PHASE_FREE)
+			continue;
+		found->files += child->file ? 1 : 0;
+		for (i = 0; i < KSCOPE_MAX_RANGES; i++)
+			found->leases += child->buf[i] ? 1 : 0;
+	}
+}
+
+/* Return: the leases that the buffers count */
+static u64 recount_buffers(const struct kscope_scope *scope,
+			   struct recount *found)
+{
+	const struct kscope_buf *buf;
+	u64 leases = 0;
+	u32 i;
+
+	for (i = 0; i < scope->max_buffers; i++) {
+		buf = scope->bufs[i].buf;
+		if (!buf || !buf->handle) /* free, or reserved */
+			continue;
+		found->buffers++;
+		found->pages += buf->cred ? buf->nr_pages : 0;
+		leases += buf->leases;
+	}
+	return leases;
+}
+
+static void sum_up(struct recount *sum, const struct recount *found)
+{
+	int i;
+
+	sum->scopes++;
+	for (i = 0; i <= KSCOPE_PHASE_RUNNING; i++)
+		sum->phase[i] += found->phase[i];
+	sum->leases += found->leases;
+	sum->files += found->files;
+	sum->buffers += found->buffers;
+	sum->pages += found->pages;
+}
+
+static u64 list_length(const struct list_head *list)
+{
+	struct list_head *pos;
+	u64 nr = 0;
+
+	list_for_each(pos, list)
+		nr++;
+	return nr;
+}
+
+/* Queued children may be on a canceller's list instead. */
+static u64 queued_elsewhere(const struct kscope_scope *scope, u64 queued)
+{
+	u64 ready = list_length(&scope->quick.ready) +
+		    list_length(&scope->slow.ready);
+
+	return scope->tally.state == KSCOPE_SCOPE_OPEN ? ready :
+							 max(ready, queued);
+}
+
+static void check_scope(struct report *report, struct kscope_scope *scope)
+{
+	const struct kscope_tally *tally = &scope->tally;
+	struct recount found = {};
+	u64 leases;
+
+	lockdep_assert_held(&scope->lock);
+	recount_children(scope, &found);
+	leases = recount_buffers(scope, &found);
+	expect(report, scope, "tally.reserved", tally->reserved,
+	       found.phase[KSCOPE_PHASE_RESERVED]);
+	expect(report, scope, "tally.queued", tally->queued,
+	       found.phase[KSCOPE_PHASE_QUEUED]);
+	expect(report, scope, "tally.running", tally->running,
+	       found.phase[KSCOPE_PHASE_RUNNING]);
+	expect(report, scope, "length of the free list",
+	       list_length(&scope->free), found.phase[KSCOPE_PHASE_FREE]);
+	expect(report, scope, "length of the running list",
+	       list_length(&scope->running), tally->running);
+	expect(report, scope, "length of the queues",
+	       queued_elsewhere(scope, tally->queued), tally->queued);
+	expect(report, scope, "spawned", tally->spawned,
+	       tally->completed + tally->queued + tally->running);
+	expect(report, scope, "tail of the ring", scope->ring->tail,
+	       (u32)tally->completed);
+	expect(report, scope, "leases of buffers", leases, found.leases);
+	expect(report, scope, "nr_buffers", scope->nr_buffers, found.buffers);
+	expect(report, scope, "pinned_pages", scope->pinned_pages, found.pages);
+	sum_up(&report->sum, &found);
+}
+
+static void check_all(struct report *report)
+{
+	struct kscope_scope *scope;
+
+	mutex_lock(&watch_lock);
+	list_for_each_entry(scope, &watched, watch.node) {
+		spin_lock(&scope->lock);
+		check_scope(report, scope);
+		spin_unlock(&scope->lock);
+	}
+	mutex_unlock(&watch_lock);
+}
+
+static u64 outstanding(const struct recount *sum)
+{
+	return sum->phase[KSCOPE_PHASE_RESERVED] +
+	       sum->phase[KSCOPE_PHASE_QUEUED] +
+	       sum->phase[KSCOPE_PHASE_RUNNING];
+}
+
+static int check_get(char *buf, const struct kernel_param *param)
+{
+	struct kscope_charges charges;
+	struct report report = {};
+	char text[512];
+	int len;
+
+	seq_buf_init(&report.text, text, sizeof(text));
+	check_all(&report);
+	kscope_user_charges(&charges);
+	len = sysfs_emit(buf, "%s scopes=%llu children=%llu buffers=%llu ",
+			 report.bad ? "bad" : "ok", report.sum.scopes,
+			 outstanding(&report.sum), report.sum.buffers);
+	len += sysfs_emit_at(buf, len, "pages=%llu charged=%llu/%llu/%llu\n",
+			     report.sum.pages, charges.scopes, charges.children,
+			     charges.files);
+	len += sysfs_emit_at(buf, len, "%.*s", (int)seq_buf_used(&report.text),
+			     text);
+	return len;
+}
+
+static const struct kernel_param_ops check_ops = {
+	.get = check_get,
+};
+
+module_param_cb(test_check, &check_ops, NULL, 0400);
+
+/**
+ * kscope_watch() - put a scope on the list of those that are checked
+ * @scope: new
+ *
+ * Context: process context; may sleep.
+ */
+void kscope_watch(struct kscope_scope *scope)
+{
+	mutex_lock(&watch_lock);
+	list_add(&scope->watch.node, &watched);
+	mutex_unlock(&watch_lock);
+}
+
+/**
+ * kscope_unwatch() - undo kscope_watch()
+ * @scope: about to be freed
+ *
+ * Context: process context; may sleep.
+ */
+void kscope_unwatch(struct kscope_scope *scope)
+{
+	mutex_lock(&watch_lock);
+	list_del(&scope->watch.node);
+	mutex_unlock(&watch_lock);
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the KUnit tests look at besides the API for modules. Linked into kscope.ko when
+ * the tests are a module of their own.
+ */
+#include <linux/export.h>
+
+#include "internal.h"
+
+EXPORT_SYMBOL_NS_GPL(kscope_tally_init, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_tally_outstanding, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_tally_admits, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_tally_cancel, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_tally_release, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_life_reserve, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_life_abort, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_life_publish, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_life_start, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_life_cancel, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_life_end, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_life_state, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_ring_create, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_ring_post, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_ring_put, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_ring_take, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_ring_unread, KSCOPE_KUNIT);
