@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The steps of the world. Each rule is one critical section of the module, or one thing that
+ * a program does, and checks what the real transition answered. A rule that does not apply
+ * returns false and has changed nothing.
+ */
+#include "world.h"
+
+static bool rule_close_cancel(struct world *world, struct scope *scope, int arg)
+{
+	if (scope->step != STEP_CLOSE)
+		return false;
+	cancel_all(scope, KSCOPE_CAUSE_CLOSE);
+	scope->step = STEP_CANCEL;
+	return true;
+}
+
+/* As one round of cancel_doomed(), by the closer */
+static bool rule_close_next(struct world *world, struct scope *scope, int arg)
+{
+	struct child *child = find_queued(scope, true);
+
+	if (scope->step != STEP_CANCEL)
+		return false;
+	if (child)
+		child_cancel(scope, child, KSCOPE_CAUSE_CLOSE);
+	else
+		scope->step = STEP_WAIT;
+	return true;
+}
+
+/* As scope_free(), which waits for the lanes that run and cancels those that are queued */
+static bool scope_free(struct scope *scope)
+{
+	PROMISE(!scope_taken(scope), "freed with a child outstanding");
+	PROMISE(!scope_has_calls(scope), "freed with a call inside");
+	if (scope->looking)
+		return false;
+	scope->step = STEP_GONE;
+	return true;
+}
+
+static bool rule_close_free(struct world *world, struct scope *scope, int arg)
+{
+	if (scope->step != STEP_WAIT || kscope_tally_outstanding(&scope->tally))
+		return false;
+	return scope_free(scope);
+}
+
+/* As scope_hand_to_reaper(): the closer is dying, or is killed while it waits. */
+static bool rule_hand_over(struct world *world, struct scope *scope, int arg)
+{
+	if (scope->step != STEP_WAIT)
+		return false;
+	scope->step = STEP_HANDED;
+	drained(scope);
+	events[REAPER_AT_ONCE] += scope->step == STEP_REAP;
+	return true;
+}
+
+static bool rule_reap(struct world *world, struct scope *scope, int arg)
+{
+	return scope->step == STEP_REAP && scope_free(scope);
+}
+
+static bool rule_lane_begins(struct world *world, struct scope *scope, int arg)
+{
+	__u32 active = 0;
+	int s;
+
+	if (!scope->pending)
+		return false;
+	for (s = 0; s < NR_SCOPES; s++)
+		active += world->scope[s].looking +
+			  scope_count(&world->scope[s], KSCOPE_PHASE_RUNNING);
+	if (active >= NR_WORKERS)
+		return false;
+	scope->pending--;
+	scope->looking++;
+	return true;
+}
+
+/* As lane_next(): it takes a child, or goes idle */
+static bool rule_lane_looks(struct world *world, struct scope *scope, int arg)
+{
+	struct child *child = find_queued(scope, false);
+
+	if (!scope->looking)
+		return false;
+	scope->looking--;
+	if (!child)
+		return true;
+	child_start(scope, child);
+	return true;
+}
+
+/* It has used up its budget, and queues itself again. */
+static bool rule_lane_yields(struct world *world, struct scope *scope, int arg)
+{
+	if (!scope->looking)
+		return false;
+	scope->looking--;
+	scope->pending++;
+	return true;
+}
+
+static bool rule_child_returns(struct world *world, struct scope *scope,
+			       int arg)
+{
+	if (scope->child[arg].life.phase != KSCOPE_PHASE_RUNNING)
+		return false;
+	child_return(scope, arg);
+	events[REAPER_BY_CHILD] += scope->step == STEP_REAP;
+	scope->looking++;
+	return true;
+}
+
+struct rule {
+	const char *words;
+	bool (*take)(struct world *world, struct scope *scope, int arg);
+	int nr_args;
+	bool slots; /* the argument is one */
+	bool own;
+};
+
+static const struct rule rules[] = {
+	{ "is created", rule_create, 1, .own = false },
+	{ "a spawner reserves", rule_reserve, BATCH, .own = false },
+	{ "a spawner publishes", rule_publish, NR_THREADS, .own = true },
+	{ "a spawner backs out", rule_abort, NR_THREADS, .own = false },
+	{ "a child is cancelled", rule_cancel_child, MAX_ENTRIES, true, false },
+	{ "is cancelled", rule_cancel_scope, 1, .own = false },
+	{ "the canceller goes on", rule_cancel_next, 1, .own = true },
+	{ "a release is tried", rule_release, 1, .own = false },
+	{ "a completion is read", rule_read, 1, .own = false },
+	{ "nonsense is written to the head", rule_scribble, 3, .own = false },
+	{ "its fd is closed", rule_close, 1, .own = false },
+	{ "the closer cancels it", rule_close_cancel, 1, .own = true },
+	{ "the closer goes on", rule_close_next, 1, .own = true },
+	{ "the closer frees it", rule_close_free, 1, .own = true },
+	{ "the closer dies", rule_hand_over, 1, .own = false },
+	{ "the reaper frees it", rule_reap, 1, .own = true },
+	{ "a worker takes a lane", rule_lane_begins, 1, .own = true },
+	{ "a lane looks for a child", rule_lane_looks, 1, .own = true },
+	{ "a lane gives way", rule_lane_yields, 1, .own = false },
+	{ "a child returns", rule_child_returns, MAX_ENTRIES, true, true },
+};
+
+const unsigned int nr_rules = ARRAY_SIZE(rules);
+
+const char *rule_words(unsigned int rule)
+{
+	return rules[rule].words;
+}
+
+const char *event_words(unsigned int event)
+{
+	static const char *const words[] = {
+		[SPAWN_FULL] = "a spawn meets a full ring",
+		[SPAWN_CUT] = "a batch is accepted in part",
+		[SPAWN_CANCELLED] = "a spawn meets a cancelled scope",
+		[SPAWN_RELEASED] = "a spawn meets a released scope",
+		[PUBLISH_REFUSED] = "a cancel comes before publish",
+		[CANCEL_RESERVED] = "a cancel meets a reserved slot",
+		[CANCEL_QUEUED] = "a cancel meets a queued child",
+		[CANCEL_DOOMED] = "a cancel meets a child of a canceller",
+		[CANCEL_RUNNING] = "a cancel meets a running child",
+		[CANCEL_AGAIN] = "a cancel meets a child that was told",
+		[CANCEL_RELEASED] = "a cancel meets a released scope",
+		[RELEASE_BUSY] = "a release is refused",
+		[RELEASE_AGAIN] = "a second release",
+		[CLOSE_BY_CALL] = "the last call ends a closed scope",
+		[REAPER_AT_ONCE] = "the closer queues the reaper",
+		[REAPER_BY_CHILD] = "the last child queues the reaper",
+	};
+
+	return words[event];
+}
+
+static bool is_like_the_one_before(const struct scope *scope, int i)
+{
+	const struct child *a = &scope->child[i], *b = a - 1;
+
+	return i && a->life.phase == b->life.phase &&
+	       a->life.cause == b->life.cause && a->doomed == b->doomed;
+}
+
+/* One step from @world, which it leaves in @after. Return: has anything happened */
+static bool take(const struct world *world, struct world *after,
+		 struct next *next)
+{
+	const struct rule *rule = &rules[next->rule];
+	struct scope *scope = &after->scope[next->scope];
+
+	if (rule->slots && is_like_the_one_before(scope, next->arg))
+		return false;
+	if (!rule->take(after, scope, next->arg) && !broken)
+		return false;
+	if (scope->step != STEP_GONE)
+		scope_check(scope);
+	if (broken)
+		return true;
+	next->own = rule->own;
+	next->key = world_pack(after);
+	after->scope[next->scope] = world->scope[next->scope];
+	return true;
+}
+
+/* Return: how many ways to go on. If the last of them breaks a promise, broken is set. */
+int world_expand(const struct world *world, struct next *next)
+{
+	struct world after = *world;
+	struct next one = {};
+	int nr = 0;
+
+	for (one.scope = 0; one.scope < NR_SCOPES; one.scope++)
+		for (one.rule = 0; one.rule < nr_rules; one.rule++)
+			for (one.arg = 0; one.arg < rules[one.rule].nr_args;
+			     one.arg++) {
+				if (take(world, &after, &one))
+					next[nr++] = one;
+				if (broken)
+					return nr;
+			}
+	return nr;
+}

@@ -1,0 +1,176 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# usage: tests/model/run.sh [--report FILE]
+#
+# Looks at all states of a small world around kmod/state.c, and at all runs of the protocol in scope.pml, with
+# spin. Then plants the bugs of states.bugs and scope.bugs, one at a time, and expects each of them to be found.
+set -euo pipefail
+. "$(dirname "$0")/../lib.sh"
+
+report=
+if [[ ${1-} == --report ]]; then
+	report=$2
+	shift 2
+fi
+(($# == 0)) || { sed -n '4s/^# //p' "$0" >&2; exit 2; }
+command -v spin >/dev/null || die "there is no spin: tests/setup.sh check installs it"
+
+here=$TOP/tests/model
+mkdir -p "$TOP/build/model"
+work=$(mktemp -d "$TOP/build/model/run-XXXXXX")
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
+
+ok() {
+	echo "ok   $*"
+	echo ok >>"$work/verdicts"
+}
+
+# bad WHAT FILE: with what the file says
+bad() {
+	{ echo "FAIL $1"; sed 's/^/     | /' "$2"; } >"$work/$BASHPID"
+	cat "$work/$BASHPID" # in one piece: others write as well
+	echo bad >>"$work/verdicts"
+}
+
+# compile OUTPUT ARGUMENT...
+compile() {
+	gcc -Wall -Wextra -Wno-unused-parameter -Werror -I"$TOP/kmod" -I"$TOP/uapi" -I"$here" -o "$@"
+}
+
+sources=("$here"/{states,world,rules,calls,child}.c "$TOP/kmod/state.c")
+one_scope=(-DNR_SCOPES=1 -DTABLE_BITS=16) # the same world, smaller: what is planted shows there as well
+
+# states NAME OPTION...
+states() {
+	local dir=$work/states-$1
+	mkdir "$dir"
+	if compile "$dir/states" "${@:2}" "${sources[@]}" >"$dir/out" 2>&1 &&
+		timeout 900 "$dir/states" >"$dir/out" 2>&1; then
+		ok "states, $1: $(cat "$dir/out")"
+	else
+		bad "states, $1" "$dir/out"
+	fi
+}
+
+# states_bug FILE NAME WORDS EDIT: a line of states.bugs
+states_bug() {
+	local dir original file ret=0
+	dir=$(mktemp -d "$work/bug-XXXXXX")
+	for original in "${sources[@]}"; do
+		file=${original##*/}
+		if [[ $file == "$1" ]]; then
+			sed -E "$4" "$original" >"$dir/$file"
+			cmp -s "$original" "$dir/$file" && echo "the edit changes nothing: $4" >"$dir/out"
+		else
+			ln -s "$original" "$dir/$file"
+		fi
+	done
+	[[ -s $dir/out ]] || compile "$dir/states" -O0 -w "${one_scope[@]}" "$dir"/*.c >"$dir/out" 2>&1 || true
+	[[ -s $dir/out ]] || timeout 900 "$dir/states" >"$dir/out" 2>&1 || ret=$?
+	if ((ret == 1)) && grep -q "^BROKEN: .*$3" "$dir/out"; then
+		ok "states finds the planted bug: $2"
+	else
+		bad "states does not find the planted bug as '$3': $2 ($1)" "$dir/out"
+	fi
+	rm -r "$dir"
+}
+
+# run_pan DIRECTORY "SPIN OPTIONS" "GCC OPTIONS" "PAN OPTIONS": Return: was all of it looked at
+run_pan() {
+	(
+		mkdir "$1"
+		cp "$here/scope.pml" "$1"
+		cd "$1"
+		# shellcheck disable=SC2086 # words
+		spin $2 -a scope.pml && gcc -w $3 -DCOLLAPSE -DMEMLIM=1500 -o pan pan.c &&
+			timeout 900 ./pan -m20000 $4
+	) >"$1.out" 2>&1 || return 1
+	grep -q 'errors: ' "$1.out" && ! grep -Eq 'too small|out of memory|max search depth' "$1.out"
+}
+
+# way DIRECTORY "SPIN OPTIONS": what pan has found, and the end of the way to it, in steps of the model
+way() {
+	grep '^pan:1: ' "$1.out" >"$1.way"
+	# shellcheck disable=SC2086 # words
+	(cd "$1" && timeout 60 spin $2 -t -p scope.pml |
+		grep -Ev '\[(sub-sequence|\.\(goto\)|goto .*|IF|DO)\]$' | tail -n 120) >>"$1.way" 2>&1 || true
+	mv "$1.way" "$1.out"
+}
+
+# scope NAME "SPIN OPTIONS" "GCC OPTIONS" "PAN OPTIONS"
+scope() {
+	local dir=$work/scope-$1
+	if ! run_pan "$dir" "${@:2}" || ! grep -q 'errors: 0$' "$dir.out"; then
+		[[ ! -s $dir/scope.pml.trail ]] || way "$dir" "$2"
+		bad "scope.pml, $1" "$dir.out"
+		return
+	fi
+	ok "scope.pml, $1: $(awk '/states, stored/ {s = $1} /transitions/ {t = $1} /depth reached/ {d = $6 + 0}
+		END {printf "%d states, %d transitions, depth %d", s, t, d}' "$dir.out")"
+}
+
+# What never happens is not checked either. The ends of loops without end are no step.
+scope_is_safe() {
+	local dir=$work/scope-safety
+	scope safety "" "-O2 -DSAFETY" ""
+	grep -q 'errors: 0$' "$dir.out" || return 0
+	if grep -A 1000 '^unreached' "$dir.out" | grep ', state ' | grep -v '"-end-"' >"$dir/unreached"; then
+		bad "scope.pml has steps that never happen" "$dir/unreached"
+	else
+		ok "scope.pml has no step that never happens"
+	fi
+}
+
+# scope_bug MACRO WORDS OPTIONS NAME: a line of scope.bugs
+scope_bug() {
+	local dir=$work/$1 kind=-DSAFETY pan=
+	[[ $3 != *LIVENESS* ]] || { kind=-DNFAIR=3 pan='-a -f'; }
+	if run_pan "$dir" "-D$1 $3" "-O0 $kind" "$pan" && grep -Fq 'errors: 1' "$dir.out" &&
+		grep '^pan:1: ' "$dir.out" | grep -Fq "$2"; then
+		ok "spin finds the planted bug: $4"
+	else
+		bad "spin does not find the planted bug as '$2': $4 ($1)" "$dir.out"
+	fi
+	rm -rf "$dir"
+}
+
+# job COMMAND...: as many at a time as there are CPUs
+job() {
+	while (($(jobs -rp | wc -l) >= $(nproc))); do
+		wait -n || true
+	done
+	"$@" </dev/null &
+}
+
+# The longest first
+all_jobs() {
+	local file name words edit macro options
+	job scope_is_safe
+	job scope liveness "-DLIVENESS -DOPS=1 -DNESTED_FROM_THE_START" "-O2 -DNFAIR=3" "-a -f"
+	job states "two scopes" -O3 -flto
+	job states "one scope" -O2 "${one_scope[@]}"
+	while IFS=$'\t' read -r macro words options name; do
+		[[ $macro == \#* ]] || job scope_bug "$macro" "$words" "$options" "$name"
+	done <"$here/scope.bugs"
+	while IFS=$'\t' read -r file name words edit; do
+		[[ $file == \#* ]] || job states_bug "$file" "$name" "$words" "$edit"
+	done <"$here/states.bugs"
+	wait
+}
+
+verdicts() {
+	grep -c "^$1" "$work/verdicts" || true
+}
+
+began=$SECONDS
+touch "$work/verdicts"
+all_jobs &
+while kill -0 $! 2>/dev/null; do
+	timeout 8 tail --pid=$! -f /dev/null || say "model: $(wc -l <"$work/verdicts") checks done, $((SECONDS - began)) s"
+done
+wait $! || bad "the run itself" /dev/null
+passed=$(verdicts ok) failed=$(verdicts bad)
+[[ ! $report ]] || echo "$passed $failed 0" >"$report"
+echo "== model: $passed passed, $failed failed"
+((passed && !failed))
