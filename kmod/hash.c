@@ -76,28 +76,45 @@ static struct kscope_hash *hash_alloc(const char *name)
 	return hash;
 }
 
-static int hash_publish(struct kscope_scope *scope, struct kscope_hash *hash)
+/* What a reserved entry points to */
+static struct kscope_hash hash_reserved;
+
+/* Return: the handle, or why the scope does not take one more */
+static int hash_reserve(struct kscope_scope *scope)
 {
 	int ret;
+	u32 i;
 
 	spin_lock(&scope->lock);
 	ret = kscope_tally_open(&scope->tally);
-	if (!ret && scope->nr_hashes == KSCOPE_MAX_HASHES)
+	for (i = 0; i < KSCOPE_MAX_HASHES && scope->hashes[i]; i++)
+		;
+	if (!ret && i == KSCOPE_MAX_HASHES)
 		ret = -ENOSPC;
 	if (!ret) {
-		scope->hashes[scope->nr_hashes] = hash;
-		ret = ++scope->nr_hashes;
+		scope->hashes[i] = &hash_reserved;
+		ret = i + 1;
 	}
 	spin_unlock(&scope->lock);
 	return ret;
+}
+
+/* If the scope was released meanwhile, the hash came before that, and goes with the scope. */
+static void hash_settle(struct kscope_scope *scope, u32 handle,
+			struct kscope_hash *hash)
+{
+	spin_lock(&scope->lock);
+	scope->hashes[handle - 1] = hash;
+	scope->nr_hashes += hash ? 1 : 0;
+	spin_unlock(&scope->lock);
 }
 
 /**
  * kscope_hash_open() - prepare a hash algorithm
  * @scope: to own it
  * @name: as the crypto API knows it
- * @report: called before the hash can be seen, to tell the caller its sizes; an error of
- *	it is returned, and there is no hash
+ * @report: called before the hash can be seen, to tell the caller its sizes, and when nothing
+ *	else can fail; an error of it is returned, and there is no hash
  * @arg: for @report
  *
  * Context: process context; sleeps, may load a module.
@@ -109,16 +126,17 @@ int kscope_hash_open(struct kscope_scope *scope, const char *name,
 		     void *arg)
 {
 	struct kscope_hash *hash = hash_alloc(name);
-	int ret;
+	int handle, ret;
 
 	if (IS_ERR(hash))
 		return PTR_ERR(hash);
-	ret = report(hash->tfm, arg);
-	if (!ret)
-		ret = hash_publish(scope, hash);
-	if (ret < 0)
+	handle = hash_reserve(scope);
+	ret = handle < 0 ? handle : report(hash->tfm, arg);
+	if (handle > 0)
+		hash_settle(scope, handle, ret ? NULL : hash);
+	if (ret)
 		hash_free(hash);
-	return ret;
+	return ret ?: handle;
 }
 
 /**
@@ -132,10 +150,29 @@ int kscope_hash_open(struct kscope_scope *scope, const char *name,
 struct kscope_hash *kscope_hash_lookup(const struct kscope_scope *scope,
 				       u32 handle)
 {
+	struct kscope_hash *hash;
+
 	lockdep_assert_held(&scope->lock);
-	if (handle - 1 >= scope->nr_hashes)
+	if (handle - 1 >= KSCOPE_MAX_HASHES)
 		return NULL;
-	return scope->hashes[array_index_nospec(handle - 1, scope->nr_hashes)];
+	hash = scope->hashes[array_index_nospec(handle - 1, KSCOPE_MAX_HASHES)];
+	return hash == &hash_reserved ? NULL : hash;
+}
+
+static struct kscope_hash *table_take(struct kscope_scope *scope, u32 i)
+{
+	struct kscope_hash *hash;
+
+	spin_lock(&scope->lock);
+	hash = scope->hashes[i];
+	if (hash == &hash_reserved)
+		hash = NULL;
+	if (hash) {
+		scope->hashes[i] = NULL;
+		scope->nr_hashes--;
+	}
+	spin_unlock(&scope->lock);
+	return hash;
 }
 
 /**
@@ -147,14 +184,11 @@ struct kscope_hash *kscope_hash_lookup(const struct kscope_scope *scope,
 void kscope_hash_drop_all(struct kscope_scope *scope)
 {
 	struct kscope_hash *hash;
+	u32 i;
 
-	for (;;) {
-		spin_lock(&scope->lock);
-		hash = scope->nr_hashes ? scope->hashes[--scope->nr_hashes] :
-					  NULL;
-		spin_unlock(&scope->lock);
-		if (!hash)
-			return;
-		hash_free(hash);
+	for (i = 0; i < KSCOPE_MAX_HASHES; i++) {
+		hash = table_take(scope, i);
+		if (hash)
+			hash_free(hash);
 	}
 }

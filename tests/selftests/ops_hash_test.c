@@ -124,6 +124,25 @@ TEST_F(hash, too_many_hashes_are_enospc)
 	EXPECT_EQ(-ENOSPC, hash_open(self->scope.fd, "sha256"));
 }
 
+TEST_F(hash, refused_open_writes_nothing)
+{
+	struct kscope_hash_open arg;
+	struct kscope_info info;
+	unsigned int i;
+
+	ASSERT_EQ(0, dev_info(&info));
+	for (i = 1; i < info.max_hashes; i++) {
+		ASSERT_LT(0, hash_open(self->scope.fd, "sha256"));
+	}
+	EXPECT_EQ(-ENOSPC, hash_open_arg(self->scope.fd, "sha256", &arg));
+	EXPECT_EQ(0, arg.digest_size);
+	EXPECT_EQ(0, arg.block_size);
+	ASSERT_EQ(0, cancel_scope(self->scope.fd));
+	EXPECT_EQ(-ECANCELED, hash_open_arg(self->scope.fd, "sha256", &arg));
+	EXPECT_EQ(0, arg.digest_size);
+	EXPECT_EQ(0, arg.block_size);
+}
+
 TEST_F(hash, keyed_hash_is_refused)
 {
 	EXPECT_EQ(-EOPNOTSUPP, hash_open(self->scope.fd, "hmac(sha256)"));
