@@ -45,6 +45,7 @@ static void scope_free(struct kscope_scope *scope)
 	kscope_unwatch(scope);
 	kscope_hook(KSCOPE_POINT_FREEING, 0);
 	kscope_lanes_destroy(scope);
+	/* It takes the lock, and so waits for whoever queued the reaper and still holds it. */
 	kscope_buf_drop_all(scope);
 	kscope_hash_drop_all(scope);
 	kscope_ring_put(scope->ring);
