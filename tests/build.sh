@@ -1,53 +1,80 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# usage: tests/build.sh module 6.12|6.1|/path/to/bzImage	the module for that kernel, no warning allowed
+# usage: tests/build.sh module 6.12|6.1|debug|kcsan|/path/to/bzImage	the module for that kernel, no warning allowed
+#        tests/build.sh hooks 6.12|6.1			the module with the hooks for tests, in build/hooks-<release>
+#        tests/build.sh gcov debug			the same with counters of lines, in build/gcov-<release>
 #        tests/build.sh userspace			library, tool, examples
 #        tests/build.sh programs				these, and the tests (64 and 32 bits)
+#        tests/build.sh programs arm64			the same for that architecture, in build/*-arm64
 #
-# What it builds is in build/, where tests/vm/run finds it.
+# What it builds is in build/, where tests/vm/run finds it. Modules for debug and kcsan always have the hooks, and
+# the KUnit tests as a module beside them.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 build_module() {
-	local words out KVER KDIR
+	local words out KVER KDIR CC options=(KSCOPE_TESTS=1 KCFLAGS=-Werror)
 	words=$("$TOP/tests/vm/kernel.sh" "$1")
 	eval "$words"
-	out=$TOP/build/kmod-$KVER
+	out=$TOP/build/$2-$KVER
+	[[ $1 != debug && $1 != kcsan ]] || options+=(KSCOPE_HOOKS=1 CONFIG_KSCOPE_KUNIT=m)
+	[[ $2 != hooks ]] || options+=(KSCOPE_HOOKS=1)
+	# what checks and traces each access would count as branches of the source, and is for other runs;
+	# lines that the optimizer merges with others cannot be told apart
+	[[ $2 != gcov ]] || options+=(KSCOPE_GCOV=1 UBSAN_SANITIZE=n KASAN_SANITIZE=n KCOV_INSTRUMENT=n KCFLAGS="-Werror -Og")
 	mkdir -p "$out"
-	run_slow "building the module for Linux $KVER" \
-		make -C "$TOP" --no-print-directory -j"$(nproc)" module KDIR="$KDIR" \
-		KCFLAGS=-Werror KSCOPE_TESTS=1 LOG="$out/log"
+	run_slow "building the module for Linux $KVER$([[ $2 == kmod ]] || echo ", with ${2/gcov/counters}")" \
+		make -C "$TOP" --no-print-directory -j"$(nproc)" module KDIR="$KDIR" CC="$CC" kmod="$out" \
+		LOG="$out/log" "${options[@]}"
 	if grep -E 'warning:|WARNING:' "$out/log" >&2; then
 		find "$out" -name '*.ko' -delete
 		die "the module for Linux $KVER builds with warnings"
 	fi
 }
 
-build_userspace() {
-	run_slow "building library, tool and examples" \
-		make -C "$TOP/userspace" --no-print-directory -j"$(nproc)" O="$TOP/build/userspace"
+cross=() # words for make: the compiler of another architecture
+
+set_cross() {
+	[[ $1 == arm64 ]] || die "no compiler known for $1"
+	cross=(CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar)
+	command -v "${cross[0]#CC=}" >/dev/null || die "no ${cross[0]#CC=}: run tests/setup.sh matrix"
 }
 
+# build_userspace [ARCH]
+build_userspace() {
+	run_slow "building library, tool and examples${1:+ for $1}" \
+		make -C "$TOP/userspace" --no-print-directory -j"$(nproc)" O="$TOP/build/userspace${1:+-$1}" "${cross[@]}"
+}
+
+# build_tests DIRECTORY MAKE-VARIABLE...
 build_tests() {
-	local SOURCE ksft o=$TOP/build/userspace
+	local SOURCE
 	eval "$("$TOP/tests/vm/kernel.sh" source)"
-	ksft=$SOURCE/tools/testing/selftests
-	run_slow "building the tests" \
-		make -C "$TOP/tests/selftests" --no-print-directory -j"$(nproc)" O="$TOP/build/selftests/64" KSFT="$ksft" LIB="$o"
-	run_slow "building the tests of the 32-bit ABI" \
-		make -C "$TOP/tests/selftests" --no-print-directory -j"$(nproc)" O="$TOP/build/selftests/32" KSFT="$ksft" M32=1
+	make -C "$TOP/tests/selftests" --no-print-directory -j"$(nproc)" O="$TOP/build/selftests/$1" \
+		KSFT="$SOURCE/tools/testing/selftests" "${@:2}"
+}
+
+# build_programs [ARCH]
+build_programs() {
+	local o=$TOP/build/userspace${1:+-$1}
+	[[ ! ${1-} ]] || set_cross "$1"
+	build_userspace "${1-}"
+	if [[ ${1-} ]]; then
+		run_slow "building the tests for $1" build_tests "$1" LIB="$o" "${cross[@]}"
+	else
+		run_slow "building the tests" build_tests 64 LIB="$o"
+		run_slow "building the tests of the 32-bit ABI" build_tests 32 M32=1
+	fi
 }
 
 mkdir -p "$TOP/build"
 exec 7>"$TOP/build/lock"
 flock -n 7 || { say "waiting for another build in this tree"; flock 7; }
 case ${1-} in
-module) build_module "$2" ;;
+module) build_module "$2" kmod ;;
+hooks | gcov) build_module "$2" "$1" ;;
 userspace) build_userspace ;;
-programs)
-	build_userspace
-	build_tests
-	;;
-*) sed -n '4,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+programs) build_programs "${2-}" ;;
+*) sed -n '4,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -4,18 +4,19 @@
 #
 # Process 1 of the guest, first in the initramfs, then on the disk. It runs the lines of /rig/list
 # (NAME TIMEOUT DIRECTORY COMMAND...) one after the other and reports on the second serial port, in lines
-# that start with "@" and a word which only this run knows (rig= on the kernel's command line).
+# that start with "@" and a word which only this run knows (rig= on the kernel's command line, as is rigport=).
 # tests/vm/run is the other end.
 
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root TMPDIR=/tmp
 export KSCOPE_DATA=/data KSCOPE_BLKDEV=/dev/vdb
 
+mount -t proc proc /proc
+port=$(sed 's/.*rigport=\([^ ]*\).*/\1/' /proc/cmdline)
 if [ ! -d /rig ]; then
-	mount -t proc proc /proc
 	mount -t devtmpfs devtmpfs /dev
 	case $(cat /proc/cmdline) in
 	*rig=probe*)
-		echo alive >/dev/ttyS1
+		echo alive >"/dev/$port"
 		poweroff -f
 		;;
 	esac
@@ -32,7 +33,6 @@ if [ ! -d /rig ]; then
 	exec switch_root /root /sbin/init
 fi
 
-mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /tmp
 chmod 1777 /tmp /data
@@ -67,8 +67,8 @@ if [ "$word" = shell ]; then
 	poweroff -f
 fi
 
-stty -F /dev/ttyS1 raw -echo
-exec 3>/dev/ttyS1
+stty -F "/dev/$port" raw -echo
+exec 3>"/dev/$port"
 
 report() {
 	echo "@$word $*" >&3
@@ -85,12 +85,23 @@ counters() {
 	done
 }
 
+# Modules that are built for tests recount what they hold: nothing, between two tests.
+recount() {
+	local found
+	[ -r /sys/module/kscope/parameters/test_check ] || return 0
+	found=$(cat /sys/module/kscope/parameters/test_check)
+	case $found in
+	"ok scopes=0 "*" charged=0/0/0") ;;
+	*) echo "$found" | tr '\n' ';' ;;
+	esac
+}
+
 # What the test left running is killed. If it cannot be killed, this waits for ever, and the host sees to it.
 run_test() {
 	local name=$1 limit=$2 dir=$3 ret tries=0
 	shift 3
 	counters
-	local pinned_before=$pinned users_before=$users
+	local pinned_before=$pinned users_before=$users left
 	echo "rig $word start $name" >/dev/kmsg
 	report start "$name" "$limit"
 	mkfifo /tmp/.out
@@ -105,11 +116,12 @@ run_test() {
 	wait
 	rm -f /tmp/.out
 	# the pages of a dead process may be given back a little later
-	while counters; [ "$pinned" != "$pinned_before" ] || [ "$users" != "$users_before" ]; do
+	while counters; left=$(recount); [ "$pinned" != "$pinned_before" ] || [ "$users" != "$users_before" ] || [ "$left" ]; do
 		tries=$((tries + 1))
 		[ $tries -lt 30 ] || break
 		sleep 0.1
 	done
+	[ ! "$left" ] || report trouble "left behind: $left"
 	echo "rig $word end $name" >/dev/kmsg
 	report end "$name" $ret $((pinned - pinned_before)) $((users - users_before))
 }
@@ -120,6 +132,8 @@ report ready
 for m in $modules; do
 	modprobe "$m" || report "trouble modprobe $m failed"
 done
+[ ! -w /sys/kernel/debug/kcsan ] || echo on >/sys/kernel/debug/kcsan
+[ ! -w /sys/kernel/debug/kmemleak ] || echo clear >/sys/kernel/debug/kmemleak
 set -f
 while read -r line; do
 	# shellcheck disable=SC2086 # to be split
