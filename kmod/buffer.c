@@ -180,8 +180,8 @@ static int kernel_pages(struct kscope_buf *buf, u64 addr)
 	void *page = (void *)(unsigned long)(addr - buf->first);
 	unsigned long i;
 
-	buf->pages = kvmalloc_array(buf->nr_pages, sizeof(*buf->pages),
-				    GFP_KERNEL_ACCOUNT);
+	buf->pages =
+		kvmalloc_array(buf->nr_pages, sizeof(*buf->pages), KSCOPE_GFP);
 	if (!buf->pages)
 		return -ENOMEM;
 	for (i = 0; i < buf->nr_pages; i++, page += PAGE_SIZE)

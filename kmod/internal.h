@@ -49,6 +49,8 @@
 #define KSCOPE_MAX_QUICK 16U
 #define KSCOPE_MAX_BUF_BYTES (64ULL << 30)
 #define KSCOPE_BATCH 16U
+/* For what a caller chooses the size of: it shall not fill the log with failures. */
+#define KSCOPE_GFP (GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
 #define KSCOPE_STEP 65536U /* bytes between two looks at the cancel flag */
 
 struct crypto_shash;

@@ -144,8 +144,8 @@ int kscope_lanes_create(struct kscope_scope *scope)
 	u32 i;
 
 	scope->nr_lanes = quick + slow;
-	scope->lanes = kvcalloc(scope->nr_lanes, sizeof(*scope->lanes),
-				GFP_KERNEL_ACCOUNT);
+	scope->lanes =
+		kvcalloc(scope->nr_lanes, sizeof(*scope->lanes), KSCOPE_GFP);
 	if (!scope->lanes)
 		return -ENOMEM;
 	queue_init(&scope->quick, scope, quick);

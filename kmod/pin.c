@@ -207,8 +207,8 @@ int kscope_pin(struct kscope_buf *buf, u64 addr)
 	if (ret)
 		return ret;
 	ret = -ENOMEM;
-	buf->pages = kvmalloc_array(buf->nr_pages, sizeof(*buf->pages),
-				    GFP_KERNEL_ACCOUNT);
+	buf->pages =
+		kvmalloc_array(buf->nr_pages, sizeof(*buf->pages), KSCOPE_GFP);
 	if (buf->pages)
 		ret = pages_pin(buf, addr - buf->first);
 	if (ret)

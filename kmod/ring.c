@@ -44,7 +44,7 @@ static const struct file_operations ring_fops = {
 
 static struct kscope_ringbuf *ring_alloc(u32 entries)
 {
-	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO;
+	gfp_t gfp = KSCOPE_GFP | __GFP_ZERO;
 	struct kscope_ringbuf *ring;
 
 	ring = kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);

@@ -86,9 +86,9 @@ static void scope_init(struct kscope_scope *scope,
 static int scope_alloc_tables(struct kscope_scope *scope)
 {
 	scope->slots = kvcalloc(scope->tally.entries, sizeof(*scope->slots),
-				GFP_KERNEL_ACCOUNT);
-	scope->bufs = kvcalloc(scope->max_buffers, sizeof(*scope->bufs),
-			       GFP_KERNEL_ACCOUNT);
+				KSCOPE_GFP);
+	scope->bufs =
+		kvcalloc(scope->max_buffers, sizeof(*scope->bufs), KSCOPE_GFP);
 	if (scope->slots && scope->bufs)
 		return 0;
 	kvfree(scope->bufs);
