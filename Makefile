@@ -28,7 +28,7 @@ module:
 	@mkdir -p $(kmod)/tests
 	@find $(kmod) -type l -delete
 	@cp -as $(CURDIR)/Kbuild $(CURDIR)/kmod $(CURDIR)/uapi $(kmod)
-	@cp -as $(CURDIR)/tests/modules $(kmod)/tests
+	@cp -as $(CURDIR)/tests/modules $(CURDIR)/tests/kunit $(kmod)/tests
 ifdef LOG
 	@+$(kbuild) modules >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
 else
@@ -45,9 +45,32 @@ modules_install: module
 install uninstall:
 	$(MAKE) -C userspace O=$(CURDIR)/build/userspace PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) $@
 
-.PHONY: check demo lint kunit
+.PHONY: check ci check-debug check-matrix model fuzz soak mutants coverage demo lint kunit
 check:
-	@tests/check.sh
+	@tests/check.sh model kunit 6.12 6.1
+ci:
+	@tests/check.sh model kunit 6.12 6.1 debug fuzz mutant
+check-debug:
+	@tests/check.sh debug fuzz kcsan
+check-matrix:
+	@tests/setup.sh check
+	@tests/setup.sh matrix
+	@tests/matrix.sh
+model:
+	@tests/setup.sh check
+	@tests/model/run.sh
+fuzz:
+	@tests/setup.sh check
+	@tests/fuzz/run.sh $(or $(SECONDS),60) $(SEED)
+soak:
+	@tests/setup.sh check
+	@tests/soak/run.sh $(or $(MINUTES),2) $(SEED)
+mutants:
+	@tests/setup.sh check
+	@tests/mutants/run.sh $(M)
+coverage:
+	@tests/setup.sh check
+	@tests/coverage.sh
 demo:
 	@tests/setup.sh demo
 	@tests/vm/demo.sh
@@ -79,7 +102,15 @@ help:
 	@echo 'make modules_install the module into /lib/modules of the running kernel, or that of KDIR'
 	@echo 'make demo            shows it at work in a guest; installs the Debian packages that it needs'
 	@echo 'make check           all tests, on stock Linux 6.12 and 6.1 in guests; likewise'
+	@echo 'make ci              the same, then on a kernel with KASAN and lockdep, fuzzing, a planted bug'
 	@echo 'make kunit           only the tests inside the kernel'
+	@echo 'make check-debug     all tests on a kernel with KASAN and lockdep, and on one with KCSAN; builds both'
+	@echo 'make check-matrix    all tests on cloud and PREEMPT_RT kernels, 6.12 and 6.1, and on arm64'
+	@echo 'make fuzz SECONDS=60 [SEED=] the fuzzer of the ABI, on the kernel with KASAN and KCOV'
+	@echo 'make soak MINUTES=2  [SEED=] owners killed at random; then everything must be as before'
+	@echo 'make model           the state machine and the life cycle, exhaustively'
+	@echo 'make mutants         planted bugs, and which test finds them [M="1 14": only these]'
+	@echo 'make coverage        lines and branches of the module that the tests reach'
 	@echo 'make lint            checkpatch, sparse, W=1, cppcheck, clang-format'
 	@echo 'make vm              a shell in a guest with the module loaded [KERNEL=6.12|6.1|/path/to/bzImage]'
 	@echo 'make vm-run T=TEST   one test in a guest (all, without T), or CMD="a command" [KERNEL=]'

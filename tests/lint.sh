@@ -57,13 +57,15 @@ kernel_only+=,USE_NEGATIVE_ERRNO,VOLATILE
 in_tests=BRACES,SPACING,SPLIT_STRING,MISSING_SPACE,STATIC_CONST_CHAR_ARRAY,TRAILING_SEMICOLON
 in_tests+=,MACRO_ARG_UNUSED,MACRO_ARG_REUSE,MACRO_ARG_PRECEDENCE
 # clang-format decides on these
-in_tests+=,OPEN_ENDED_LINE,LEADING_SPACE
+in_tests+=,OPEN_ENDED_LINE,LEADING_SPACE,POINTER_LOCATION
 
 user_style() {
 	local files
 	mapfile -t files < <(sources userspace)
 	checkpatch "$kernel_only" "${files[@]}"
-	mapfile -t files < <(sources tests/selftests)
+	mapfile -t files < <(sources tests/model)
+	checkpatch "$kernel_only" "${files[@]}"
+	mapfile -t files < <(sources tests/selftests tests/soak tests/fuzz)
 	checkpatch "$kernel_only,$in_tests" "${files[@]}"
 }
 
@@ -80,6 +82,7 @@ user_bugs() {
 	local options=(--quiet "--enable=warning,performance,portability" --inline-suppr --error-exitcode=1 -j "$(nproc)"
 		--library=gnu -D_GNU_SOURCE -Iuapi -Iuserspace/include)
 	cppcheck "${options[@]}" -Iuserspace/lib userspace
+	cppcheck "${options[@]}" -Ikmod tests/model
 	# -U: it would also try the tests with the harness' include guards defined
 	cppcheck "${options[@]}" "-I$SOURCE/tools/testing/selftests" "--suppress=*:$SOURCE/*" \
 		-U__KSELFTEST_H -U__KSELFTEST_HARNESS_H tests/selftests
