@@ -80,6 +80,11 @@ kunit:
 	@tests/setup.sh check
 	@tests/kunit/run.sh
 
+.PHONY: bench-quick
+bench-quick:
+	@tests/setup.sh bench
+	@tests/bench/run.sh quick
+
 .PHONY: vm vm-run vm-build
 vm-build:
 	@tests/setup.sh check
@@ -110,6 +115,7 @@ help:
 	@echo 'make soak MINUTES=2  [SEED=] owners killed at random; then everything must be as before'
 	@echo 'make model           the state machine and the life cycle, exhaustively'
 	@echo 'make mutants         planted bugs, and which test finds them [M="1 14": only these]'
+	@echo 'make bench-quick     instructions per child, beside io_uring and thread pools [SUBJECT=kscope: only that]'
 	@echo 'make coverage        lines and branches of the module that the tests reach'
 	@echo 'make lint            checkpatch, sparse, W=1, cppcheck, clang-format'
 	@echo 'make vm              a shell in a guest with the module loaded [KERNEL=6.12|6.1|/path/to/bzImage]'

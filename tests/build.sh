@@ -6,6 +6,7 @@
 #        tests/build.sh gcov debug			the same with counters of lines, in build/gcov-<release>
 #        tests/build.sh userspace			library, tool, examples
 #        tests/build.sh programs				these, and the tests (64 and 32 bits)
+#        tests/build.sh bench				the program that measures, in build/bench
 #        tests/build.sh programs arm64			the same for that architecture, in build/*-arm64
 #
 # What it builds is in build/, where tests/vm/run finds it. Modules for debug and kcsan always have the hooks, and
@@ -68,6 +69,12 @@ build_programs() {
 	fi
 }
 
+build_bench() {
+	build_userspace
+	run_slow "building the benches" make -C "$TOP/tests/bench" --no-print-directory -j"$(nproc)" \
+		O="$TOP/build/bench" LIB="$TOP/build/userspace"
+}
+
 mkdir -p "$TOP/build"
 exec 7>"$TOP/build/lock"
 flock -n 7 || { say "waiting for another build in this tree"; flock 7; }
@@ -76,5 +83,6 @@ module) build_module "$2" kmod ;;
 hooks | gcov) build_module "$2" "$1" ;;
 userspace) build_userspace ;;
 programs) build_programs "${2-}" ;;
-*) sed -n '4,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+bench) build_bench ;;
+*) sed -n '4,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# usage: tests/setup.sh check|demo|lint|kcsan|matrix
+# usage: tests/setup.sh check|demo|lint|kcsan|matrix|bench
 #
 # Installs the Debian packages that the command needs and that are not there, after saying which and why;
 # as root or through sudo. With KSCOPE_NO_INSTALL=1 it only says so, and fails.
@@ -11,14 +11,14 @@ set -euo pipefail
 # commands	package		why
 packages() {
 	cat <<-'END'
-	check,demo,lint gcc             compiles the module, the library, the tests and User Mode Linux
-	check,demo,lint libc6-dev       headers and static libraries for gcc
-	check,demo,lint libelf1         objtool of the kernel's headers is linked with it
-	check,demo,lint busybox-static  the guest's commands; depmod and cpio
-	check,demo,lint xz-utils        unpacks kernel modules and sources
-	check,demo      qemu-system-x86 runs the guest
-	check,demo      e2fsprogs       makes the guest's disk
-	check,demo      python3         tests/vm/run, and the kernel's kunit.py
+	check,demo,lint,bench gcc             compiles the module, the library, the tests and User Mode Linux
+	check,demo,lint,bench libc6-dev       headers and static libraries for gcc
+	check,demo,lint,bench libelf1         objtool of the kernel's headers is linked with it
+	check,demo,lint,bench busybox-static  the guest's commands; depmod and cpio
+	check,demo,lint,bench xz-utils        unpacks kernel modules and sources
+	check,demo,bench qemu-system-x86 runs the guest
+	check,demo,bench e2fsprogs       makes the guest's disk
+	check,demo,bench python3         tests/vm/run, and the kernel's kunit.py
 	check           libc6-dev-i386  the tests of the ABI as 32-bit programs
 	check           lib32gcc-12-dev the same
 	check           bc              builds User Mode Linux for KUnit, and instrumented kernels
@@ -32,6 +32,7 @@ packages() {
 	matrix          libc6-dev-arm64-cross      the same
 	matrix          linux-libc-dev-arm64-cross the same
 	matrix          qemu-system-arm            runs the guest for arm64
+	bench           liburing-dev    the peer, io_uring
 	lint            sparse          checks address spaces and locks of the module
 	lint            cppcheck        checks library, tool and tests
 	lint            clang-format    checks the layout of the sources
@@ -39,7 +40,7 @@ packages() {
 	END
 }
 
-[[ ${1-} =~ ^(check|demo|lint|kcsan|matrix)$ ]] || { sed -n '4,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[[ ${1-} =~ ^(check|demo|lint|kcsan|matrix|bench)$ ]] || { sed -n '4,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 command -v dpkg-query >/dev/null || die "this needs Debian 12: its packages and stock kernels are what the tests run"
 [[ $(dpkg --print-architecture) == amd64 ]] || die "only amd64 machines so far"
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A plain pool of threads: one queue, one mutex, and two conditions. */
+#ifndef KSCOPE_BENCH_POOL_H
+#define KSCOPE_BENCH_POOL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct task {
+	struct task *next;
+	void (*run)(struct task *task);
+	uint64_t user_data;
+	int status;
+};
+
+struct pool {
+	pthread_mutex_t lock;
+	pthread_cond_t work; /* there are tasks, or it is time to end */
+	pthread_cond_t idle; /* all tasks have completed */
+	struct task *first;
+	struct task **last;
+	unsigned int outstanding;
+	bool ending;
+	unsigned int nr_threads;
+	pthread_t *threads;
+};
+
+void pool_open(struct pool *pool, unsigned int nr_threads);
+void pool_close(struct pool *pool);
+
+/* Queues @nr tasks, linked by next from @first to @last. */
+void pool_submit(struct pool *pool, struct task *first, struct task *last,
+		 unsigned int nr);
+
+/* Waits until nothing is outstanding. */
+void pool_wait(struct pool *pool);
+
+#endif
