@@ -6,7 +6,8 @@
 #        tests/build.sh gcov debug			the same with counters of lines, in build/gcov-<release>
 #        tests/build.sh userspace			library, tool, examples
 #        tests/build.sh programs				these, and the tests (64 and 32 bits)
-#        tests/build.sh bench				the program that measures, in build/bench
+#        tests/build.sh bench 6.12|6.1			the module and its peer for benches, in build/bench-<release>
+#        tests/build.sh bench				the program that measures, in build/bench/obj
 #        tests/build.sh programs arm64			the same for that architecture, in build/*-arm64
 #
 # What it builds is in build/, where tests/vm/run finds it. Modules for debug and kcsan always have the hooks, and
@@ -20,12 +21,13 @@ build_module() {
 	eval "$words"
 	out=$TOP/build/$2-$KVER
 	[[ $1 != debug && $1 != kcsan ]] || options+=(KSCOPE_HOOKS=1 CONFIG_KSCOPE_KUNIT=m)
+	[[ $2 != bench ]] || options=(KSCOPE_BENCH=1 KCFLAGS=-Werror)
 	[[ $2 != hooks ]] || options+=(KSCOPE_HOOKS=1)
 	# what checks and traces each access would count as branches of the source, and is for other runs;
 	# lines that the optimizer merges with others cannot be told apart
 	[[ $2 != gcov ]] || options+=(KSCOPE_GCOV=1 UBSAN_SANITIZE=n KASAN_SANITIZE=n KCOV_INSTRUMENT=n KCFLAGS="-Werror -Og")
 	mkdir -p "$out"
-	run_slow "building the module for Linux $KVER$([[ $2 == kmod ]] || echo ", with ${2/gcov/counters}")" \
+	run_slow "building the module for Linux $KVER$([[ $2 =~ kmod|bench ]] || echo ", with ${2/gcov/counters}")" \
 		make -C "$TOP" --no-print-directory -j"$(nproc)" module KDIR="$KDIR" CC="$CC" kmod="$out" \
 		LOG="$out/log" "${options[@]}"
 	if grep -E 'warning:|WARNING:' "$out/log" >&2; then
@@ -72,7 +74,7 @@ build_programs() {
 build_bench() {
 	build_userspace
 	run_slow "building the benches" make -C "$TOP/tests/bench" --no-print-directory -j"$(nproc)" \
-		O="$TOP/build/bench" LIB="$TOP/build/userspace"
+		O="$TOP/build/bench/obj" LIB="$TOP/build/userspace"
 }
 
 mkdir -p "$TOP/build"
@@ -81,8 +83,8 @@ flock -n 7 || { say "waiting for another build in this tree"; flock 7; }
 case ${1-} in
 module) build_module "$2" kmod ;;
 hooks | gcov) build_module "$2" "$1" ;;
+bench) if [[ ${2-} ]]; then build_module "$2" bench; else build_bench; fi ;;
 userspace) build_userspace ;;
 programs) build_programs "${2-}" ;;
-bench) build_bench ;;
-*) sed -n '4,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '4,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the benches share. A bench makes cells, one for each subject that it compares, and hands them to measure(),
- * which warms up, takes turns between them, and prints a row for each.
+ * What the benches share. A bench compares subjects at something; each subject
+ * is measured in a process of its own, so that none is slowed down by what
+ * another one keeps: threads, rings, a big address space.
  */
 #ifndef KSCOPE_BENCH_H
 #define KSCOPE_BENCH_H
@@ -14,38 +15,59 @@
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
+struct cell;
+
+/*
+ * struct subject - one of those that are compared
+ * @name: in the column of that name
+ * @open: once, in the process that measures; returns the ctx of the others, or
+ *	NULL if this kernel or module does not offer it
+ * @prepare: before each round, and not timed; may be NULL
+ * @round: what is timed. It ends the program if a result is wrong
+ * @close: at the end
+ * @arg: for @open
+ */
+struct subject {
+	const char *name;
+	void *(*open)(const struct cell *cell);
+	void (*prepare)(void *ctx);
+	void (*round)(void *ctx);
+	void (*close)(void *ctx);
+	const void *arg;
+};
+
 /*
  * struct cell - one figure to be measured
  * @bench: what is measured
  * @subject: who does it
- * @batch: column of that name: children in one call, bytes, or whatever the bench varies
+ * @batch: children in one call, bytes of one child, or whatever the bench varies
  * @ops: how many things one round does; the figure is for one of them
- * @prepare: before each round, and not timed; may be NULL
- * @round: what is timed; ends the program if a result is wrong
- * @ctx: theirs
  */
 struct cell {
 	const char *bench;
-	const char *subject;
+	const struct subject *subject;
 	unsigned long batch;
 	unsigned long ops;
-	void (*prepare)(void *ctx);
-	void (*round)(void *ctx);
-	void *ctx;
 };
 
-extern const char *time_unit;
-extern const char *only_subject;
+/*
+ * Measures subjects, an array that ends with one that has no name, and prints a
+ * row for each.
+ */
+void compare(const char *bench, unsigned long batch, unsigned long ops,
+	     const struct subject *subjects);
 
-bool subject_wanted(const char *name);
-void measure(const struct cell *cells, size_t nr);
-
-/* A figure that is not a time. */
+/* A figure that is not a time, or not taken by compare(). */
 void report_value(const char *bench, const char *subject, unsigned long batch,
 		  const char *unit, double value);
 
-/* Something that this guest does not offer: told, and left out. */
-void not_offered(const char *bench, const char *subject, const char *why);
+/* How and what to measure. */
+extern struct settings {
+	const char *unit; /* of time */
+	const char *subject; /* only this one */
+	unsigned int turns;
+	uint64_t turn_ns;
+} settings;
 
 /* Ends the program: a result is wrong, or something failed that must not. */
 void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...);
@@ -59,24 +81,37 @@ void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...);
 
 uint64_t now_ns(void);
 unsigned int nr_cpus(void);
+
+/* Memory that is zero; ends the program if there is none. */
 void *alloc_zeroed(size_t nr, size_t size);
 
 /*
- * struct runner - a way to have a batch of children that do nothing run
- * @open: for batches of that size; NULL if this kernel does not offer it
- * @round: spawns, runs and reaps one batch, and looks at every completion
+ * Notes that an op of the round number @user_data - @first below @nr has come
+ * back; tally_check() ends the program unless each of them has, once.
  */
-struct runner {
-	const char *name;
-	void *(*open)(unsigned int batch);
-	void (*round)(void *ctx);
-	void (*close)(void *ctx);
+struct tally {
+	uint64_t first;
+	uint64_t nr;
+	uint64_t seen;
+	uint64_t sum;
 };
 
-extern const struct runner kscope_runners[];
-extern const struct runner uring_runners[];
-extern const struct runner thread_runners[];
+static inline void tally_add(struct tally *tally, uint64_t user_data)
+{
+	uint64_t index = user_data - tally->first;
 
+	CHECK(index < tally->nr);
+	tally->sum += index;
+	tally->seen++;
+}
+
+static inline void tally_check(const struct tally *tally)
+{
+	CHECK(tally->seen == tally->nr);
+	CHECK(tally->sum == tally->nr * (tally->nr - 1) / 2);
+}
+
+void bench_clock(void);
 void bench_spawn(void);
 void bench_latency(void);
 

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* bench [-u UNIT of time] [-s SUBJECT, and no other] BENCH... */
+/*
+ * bench [option]... BENCH...
+ *   -u UNIT     of time, as it is called in the rows (ns)
+ *   -s SUBJECT  measure only this one
+ *   -n TURNS    of each subject (7)
+ *   -t MS       that a turn takes (20)
+ */
 #include <string.h>
 #include <unistd.h>
 
@@ -9,6 +15,7 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } benches[] = {
+	{ "clock", bench_clock },
 	{ "spawn", bench_spawn },
 	{ "latency", bench_latency },
 };
@@ -25,16 +32,30 @@ static void run(const char *name)
 	die("no such bench: %s", name);
 }
 
+static unsigned long number(const char *text, unsigned long max)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (end == text || *end || !value || value > max)
+		die("not a number from 1 to %lu: %s", max, text);
+	return value;
+}
+
 int main(int argc, char **argv)
 {
 	int option;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while ((option = getopt(argc, argv, "u:s:")) != -1) {
+	while ((option = getopt(argc, argv, "u:s:n:t:")) != -1) {
 		if (option == 'u')
-			time_unit = optarg;
+			settings.unit = optarg;
 		else if (option == 's')
-			only_subject = optarg;
+			settings.subject = optarg;
+		else if (option == 'n')
+			settings.turns = (unsigned int)number(optarg, 32);
+		else if (option == 't')
+			settings.turn_ns = number(optarg, 10000) * 1000000;
 		else
 			return 2;
 	}

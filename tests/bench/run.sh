@@ -19,15 +19,18 @@ guest() {
 	local mode=$1 smp=$2 accel=
 	[[ $mode != icount ]] || accel=icount
 	ACCEL=${accel:-${ACCEL-}} SMP=$smp "$TOP/tests/vm/run" --kernel "$kernel" --append "$quiet" --timeout 1800 \
-		--add "$out/bench:/bin/bench" --keep "$out" -- "$3" </dev/null | tee "$out/log" |
-		sed -un -e "/^#row /{s//$mode,$kernel,$smp,/;p;d}" -e 's/^#not-offered /not offered: /' -e 'w /dev/stderr'
+		--module "$modules/kscope.ko" --module "$modules/tests/modules/kscope_naive.ko" \
+		--add "$out/obj/bench:/bin/bench" --keep "$out" -- "$3" </dev/null | tee "$out/log" |
+		sed -un -e "/^#row /{s//$mode,$kernel,$smp,/;p;d}" -e 's/^#not-offered /== not offered: /' -e 'w /dev/stderr'
 }
 
 case ${1-} in
-quick) benches="spawn latency" ;;
+quick) benches="clock spawn latency" ;;
 *) sed -n '4,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
-"$TOP/tests/build.sh" module "$kernel"
+"$TOP/tests/build.sh" bench "$kernel"
 "$TOP/tests/build.sh" bench
+eval "$("$TOP/tests/vm/kernel.sh" "$kernel")"
+modules=$TOP/build/bench-$KVER
 echo mode,kernel,smp,bench,subject,batch,unit,median,min,max,runs >"$csv"
 guest icount 1 "bench -u instructions ${SUBJECT:+-s $SUBJECT} $benches" | tee -a "$csv"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Tasks that do nothing, in a pool of threads and in a thread for each. */
-#include "bench.h"
+#include "nop.h"
 #include "pool.h"
 
 #define STACK_BYTES (64 << 10)
@@ -17,19 +17,18 @@ static void run_nop(struct task *task)
 	task->status = 0;
 }
 
-static void *open_pool(unsigned int batch)
+void *pool_nop_open(const struct cell *cell)
 {
-	struct pool_ctx *ctx =
-		alloc_zeroed(1, sizeof(*ctx) + batch * sizeof(ctx->tasks[0]));
+	struct pool_ctx *ctx;
 
+	ctx = alloc_zeroed(1, sizeof(*ctx) + cell->batch * sizeof(*ctx->tasks));
 	pool_open(&ctx->pool, nr_cpus());
-	ctx->batch = batch;
+	ctx->batch = (unsigned int)cell->batch;
 	return ctx;
 }
 
-static void round_pool(void *arg)
+static void submit_batch(struct pool_ctx *ctx)
 {
-	struct pool_ctx *ctx = arg;
 	unsigned int batch = ctx->batch;
 
 	for (unsigned int i = 0; i < batch; i++)
@@ -40,14 +39,24 @@ static void round_pool(void *arg)
 			.status = -1,
 		};
 	pool_submit(&ctx->pool, &ctx->tasks[0], &ctx->tasks[batch - 1], batch);
-	pool_wait(&ctx->pool);
-	for (unsigned int i = 0; i < batch; i++)
-		CHECK(ctx->tasks[i].user_data == ctx->next + i &&
-		      ctx->tasks[i].status == 0);
-	ctx->next += batch;
 }
 
-static void close_pool(void *arg)
+void pool_nop_round(void *arg)
+{
+	struct pool_ctx *ctx = arg;
+	struct tally tally = { .first = ctx->next, .nr = ctx->batch };
+
+	submit_batch(ctx);
+	pool_wait(&ctx->pool);
+	for (unsigned int i = 0; i < tally.nr; i++) {
+		CHECK(ctx->tasks[i].status == 0);
+		tally_add(&tally, ctx->tasks[i].user_data);
+	}
+	tally_check(&tally);
+	ctx->next += tally.nr;
+}
+
+void pool_nop_close(void *arg)
 {
 	struct pool_ctx *ctx = arg;
 
@@ -55,7 +64,7 @@ static void close_pool(void *arg)
 	free(ctx);
 }
 
-struct each_ctx {
+struct threads_ctx {
 	pthread_attr_t attr;
 	unsigned int batch;
 	uint64_t next;
@@ -65,14 +74,14 @@ struct each_ctx {
 	} each[];
 };
 
-static void *open_each(unsigned int batch)
+void *threads_nop_open(const struct cell *cell)
 {
-	struct each_ctx *ctx =
-		alloc_zeroed(1, sizeof(*ctx) + batch * sizeof(ctx->each[0]));
+	struct threads_ctx *ctx;
 
+	ctx = alloc_zeroed(1, sizeof(*ctx) + cell->batch * sizeof(*ctx->each));
 	CHECK(pthread_attr_init(&ctx->attr) == 0);
 	CHECK(pthread_attr_setstacksize(&ctx->attr, STACK_BYTES) == 0);
-	ctx->batch = batch;
+	ctx->batch = (unsigned int)cell->batch;
 	return ctx;
 }
 
@@ -84,37 +93,40 @@ static void *thread_task(void *arg)
 	return NULL;
 }
 
-static void round_each(void *arg)
+static void start_threads(struct threads_ctx *ctx)
 {
-	struct each_ctx *ctx = arg;
-
 	for (unsigned int i = 0; i < ctx->batch; i++) {
 		struct task *task = &ctx->each[i].task;
 
-		*task = (struct task){ .run = run_nop,
-				       .user_data = ctx->next + i,
-				       .status = -1 };
+		*task = (struct task){
+			.run = run_nop,
+			.user_data = ctx->next + i,
+			.status = -1,
+		};
 		CHECK(pthread_create(&ctx->each[i].thread, &ctx->attr,
 				     thread_task, task) == 0);
 	}
-	for (unsigned int i = 0; i < ctx->batch; i++) {
-		CHECK(pthread_join(ctx->each[i].thread, NULL) == 0);
-		CHECK(ctx->each[i].task.user_data == ctx->next + i &&
-		      ctx->each[i].task.status == 0);
-	}
-	ctx->next += ctx->batch;
 }
 
-static void close_each(void *arg)
+void threads_nop_round(void *arg)
 {
-	struct each_ctx *ctx = arg;
+	struct threads_ctx *ctx = arg;
+	struct tally tally = { .first = ctx->next, .nr = ctx->batch };
+
+	start_threads(ctx);
+	for (unsigned int i = 0; i < tally.nr; i++) {
+		CHECK(pthread_join(ctx->each[i].thread, NULL) == 0);
+		CHECK(ctx->each[i].task.status == 0);
+		tally_add(&tally, ctx->each[i].task.user_data);
+	}
+	tally_check(&tally);
+	ctx->next += tally.nr;
+}
+
+void threads_nop_close(void *arg)
+{
+	struct threads_ctx *ctx = arg;
 
 	pthread_attr_destroy(&ctx->attr);
 	free(ctx);
 }
-
-const struct runner thread_runners[] = {
-	{ "pthread-pool", open_pool, round_pool, close_pool },
-	{ "thread-per-task", open_each, round_each, close_each },
-	{ .name = NULL },
-};
