@@ -15,9 +15,9 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } benches[] = {
-	{ "clock", bench_clock },
-	{ "spawn", bench_spawn },
-	{ "latency", bench_latency },
+	{ "clock", bench_clock },     { "spawn", bench_spawn },
+	{ "latency", bench_latency }, { "scope", bench_scope },
+	{ "cancel", bench_cancel },
 };
 
 static void run(const char *name)

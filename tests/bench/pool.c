@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+
 #include "bench.h"
 #include "pool.h"
 
@@ -51,6 +53,25 @@ void pool_submit(struct pool *pool, struct task *first, struct task *last,
 		pthread_cond_signal(&pool->work);
 	else
 		pthread_cond_broadcast(&pool->work);
+}
+
+unsigned int pool_cancel(struct pool *pool)
+{
+	struct task *task;
+	unsigned int nr = 0;
+
+	pthread_mutex_lock(&pool->lock);
+	for (task = pool->first; task; task = task->next) {
+		task->status = -ECANCELED;
+		nr++;
+	}
+	pool->first = NULL;
+	pool->last = &pool->first;
+	pool->outstanding -= nr;
+	if (!pool->outstanding)
+		pthread_cond_signal(&pool->idle);
+	pthread_mutex_unlock(&pool->lock);
+	return nr;
 }
 
 void pool_wait(struct pool *pool)

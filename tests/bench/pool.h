@@ -10,6 +10,7 @@
 struct task {
 	struct task *next;
 	void (*run)(struct task *task);
+	void *arg;
 	uint64_t user_data;
 	int status;
 };
@@ -32,6 +33,9 @@ void pool_close(struct pool *pool);
 /* Queues @nr tasks, linked by next from @first to @last. */
 void pool_submit(struct pool *pool, struct task *first, struct task *last,
 		 unsigned int nr);
+
+/* Takes back the tasks that have not started; returns how many. */
+unsigned int pool_cancel(struct pool *pool);
 
 /* Waits until nothing is outstanding. */
 void pool_wait(struct pool *pool);

@@ -25,7 +25,7 @@ guest() {
 }
 
 case ${1-} in
-quick) benches="clock spawn latency" ;;
+quick) benches="clock spawn latency scope cancel" ;;
 *) sed -n '4,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 "$TOP/tests/build.sh" bench "$kernel"
