@@ -85,6 +85,9 @@ unsigned int nr_cpus(void);
 /* Memory that is zero; ends the program if there is none. */
 void *alloc_zeroed(size_t nr, size_t size);
 
+/* Lets this process have so many files open. */
+void raise_file_limit(unsigned long nr);
+
 /*
  * Notes that an op of the round number @user_data - @first below @nr has come
  * back; tally_check() ends the program unless each of them has, once.
@@ -116,5 +119,9 @@ void bench_spawn(void);
 void bench_latency(void);
 void bench_scope(void);
 void bench_cancel(void);
+void bench_growth_children(void);
+void bench_growth_scopes(void);
+void bench_pin(void);
+void bench_memory(void);
 
 #endif

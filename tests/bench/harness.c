@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -63,6 +64,18 @@ void *alloc_zeroed(size_t nr, size_t size)
 		die("no memory");
 	memset(mem, 0, nr * size);
 	return mem;
+}
+
+void raise_file_limit(unsigned long nr)
+{
+	struct rlimit limit;
+
+	CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	if (limit.rlim_cur < nr)
+		limit.rlim_cur = nr;
+	if (limit.rlim_max < nr)
+		limit.rlim_max = nr;
+	CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
 
 void die(const char *fmt, ...)

@@ -15,9 +15,15 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } benches[] = {
-	{ "clock", bench_clock },     { "spawn", bench_spawn },
-	{ "latency", bench_latency }, { "scope", bench_scope },
+	{ "clock", bench_clock },
+	{ "spawn", bench_spawn },
+	{ "latency", bench_latency },
+	{ "scope", bench_scope },
 	{ "cancel", bench_cancel },
+	{ "growth-children", bench_growth_children },
+	{ "growth-scopes", bench_growth_scopes },
+	{ "pin", bench_pin },
+	{ "memory", bench_memory },
 };
 
 static void run(const char *name)

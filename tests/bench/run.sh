@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # usage: tests/bench/run.sh quick			(make bench-quick)
+#        tests/bench/run.sh these BENCH...
 #
 # Builds what it needs, boots a guest, runs the benches in it, and prints their figures.
 set -euo pipefail
@@ -25,8 +26,9 @@ guest() {
 }
 
 case ${1-} in
+these) benches=${*:2} ;;
 quick) benches="clock spawn latency scope cancel" ;;
-*) sed -n '4,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '4,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 "$TOP/tests/build.sh" bench "$kernel"
 "$TOP/tests/build.sh" bench
