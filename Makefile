@@ -80,7 +80,10 @@ kunit:
 	@tests/setup.sh check
 	@tests/kunit/run.sh
 
-.PHONY: bench-quick
+.PHONY: bench bench-quick
+bench:
+	@tests/setup.sh bench
+	@tests/bench/run.sh all
 bench-quick:
 	@tests/setup.sh bench
 	@tests/bench/run.sh quick
@@ -115,7 +118,8 @@ help:
 	@echo 'make soak MINUTES=2  [SEED=] owners killed at random; then everything must be as before'
 	@echo 'make model           the state machine and the life cycle, exhaustively'
 	@echo 'make mutants         planted bugs, and which test finds them [M="1 14": only these]'
-	@echo 'make bench-quick     instructions per child, beside io_uring and thread pools [SUBJECT=kscope: only that]'
+	@echo 'make bench           what everything costs, beside io_uring and thread pools: build/bench/report.md [KERNEL=]'
+	@echo 'make bench-quick     instructions per child and scope, in two minutes [SUBJECT=kscope: only that one]'
 	@echo 'make coverage        lines and branches of the module that the tests reach'
 	@echo 'make lint            checkpatch, sparse, W=1, cppcheck, clang-format'
 	@echo 'make vm              a shell in a guest with the module loaded [KERNEL=6.12|6.1|/path/to/bzImage]'

@@ -16,27 +16,29 @@ packages() {
 	check,demo,lint,bench libelf1         objtool of the kernel's headers is linked with it
 	check,demo,lint,bench busybox-static  the guest's commands; depmod and cpio
 	check,demo,lint,bench xz-utils        unpacks kernel modules and sources
-	check,demo,bench qemu-system-x86 runs the guest
-	check,demo,bench e2fsprogs       makes the guest's disk
-	check,demo,bench python3         tests/vm/run, and the kernel's kunit.py
-	check           libc6-dev-i386  the tests of the ABI as 32-bit programs
-	check           lib32gcc-12-dev the same
-	check           bc              builds User Mode Linux for KUnit, and instrumented kernels
-	check           bison           the same
-	check           flex            the same
-	check           libelf-dev      builds objtool, which checks instrumented kernels
-	check           spin            checks the protocol of scopes (tests/model)
-	check           patch           plants bugs
-	kcsan           clang           builds the kernel that finds data races
-	matrix          gcc-aarch64-linux-gnu      builds module and tests for arm64
-	matrix          libc6-dev-arm64-cross      the same
-	matrix          linux-libc-dev-arm64-cross the same
-	matrix          qemu-system-arm            runs the guest for arm64
-	bench           liburing-dev    the peer, io_uring
-	lint            sparse          checks address spaces and locks of the module
-	lint            cppcheck        checks library, tool and tests
-	lint            clang-format    checks the layout of the sources
-	lint            perl            runs the kernel's checkpatch.pl
+	check,demo,bench      qemu-system-x86 runs the guest
+	check,demo,bench      e2fsprogs       makes the guest's disk
+	check,demo,bench      python3         tests/vm/run, and the kernel's kunit.py
+	check                 libc6-dev-i386  the tests of the ABI as 32-bit programs
+	check                 lib32gcc-12-dev the same
+	check                 bc              builds User Mode Linux for KUnit, and instrumented kernels
+	check                 bison           the same
+	check                 flex            the same
+	check                 libelf-dev      builds objtool, which checks instrumented kernels
+	check                 spin            checks the protocol of scopes (tests/model)
+	check                 patch           plants bugs
+	kcsan                 clang           builds the kernel that finds data races
+	matrix                gcc-aarch64-linux-gnu builds module and tests for arm64
+	matrix                libc6-dev-arm64-cross the same
+	matrix                linux-libc-dev-arm64-cross the same
+	matrix                qemu-system-arm runs the guest for arm64
+	bench                 liburing-dev    the peer, io_uring
+	bench                 gnuplot-nox     plots
+	bench                 libssl-dev      the peer for digests
+	lint                  sparse          checks address spaces and locks of the module
+	lint                  cppcheck        checks library, tool and tests
+	lint                  clang-format    checks the layout of the sources
+	lint                  perl            runs the kernel's checkpatch.pl
 	END
 }
 

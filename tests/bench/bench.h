@@ -24,6 +24,7 @@ struct cell;
  *	NULL if this kernel or module does not offer it
  * @prepare: before each round, and not timed; may be NULL
  * @round: what is timed. It ends the program if a result is wrong
+ * @check: after each round, and not timed: looks at the rest of the results; may be NULL
  * @close: at the end
  * @arg: for @open
  */
@@ -32,6 +33,7 @@ struct subject {
 	void *(*open)(const struct cell *cell);
 	void (*prepare)(void *ctx);
 	void (*round)(void *ctx);
+	void (*check)(void *ctx);
 	void (*close)(void *ctx);
 	const void *arg;
 };
@@ -123,5 +125,10 @@ void bench_growth_children(void);
 void bench_growth_scopes(void);
 void bench_pin(void);
 void bench_memory(void);
+void bench_copy(void);
+void bench_crc32c(void);
+void bench_sha256(void);
+void bench_file_read_buffered(void);
+void bench_file_read_direct(void);
 
 #endif

@@ -19,7 +19,6 @@ static void *scope_open(const struct cell *cell)
 
 	ctx = alloc_zeroed(1, sizeof(*ctx) +
 				      (cell->batch + 1) * sizeof(*ctx->descs));
-	ctx->scope = (struct kscope_scope)KSCOPE_SCOPE_INIT;
 	ctx->nr = (unsigned int)cell->batch;
 	kscope_prep_sleep(&ctx->descs[0], UINT64_MAX);
 	for (unsigned int i = 1; i <= ctx->nr; i++)
@@ -27,20 +26,6 @@ static void *scope_open(const struct cell *cell)
 	for (unsigned int i = 0; i <= ctx->nr; i++)
 		ctx->descs[i].user_data = i;
 	return ctx;
-}
-
-static void scope_check(const struct scope_ctx *ctx)
-{
-	struct tally tally = { .nr = ctx->nr + 1 };
-
-	for (unsigned int i = 0; i <= ctx->nr; i++) {
-		const struct kscope_completion *done =
-			kscope_peek(&ctx->scope, i);
-
-		CHECK(done && done->status == -ECANCELED);
-		tally_add(&tally, done->user_data);
-	}
-	tally_check(&tally);
 }
 
 static void scope_prepare(void *arg)
@@ -51,15 +36,11 @@ static void scope_prepare(void *arg)
 		.capacity = ctx->nr + 1,
 	};
 
-	if (ctx->scope.fd >= 0)
-		scope_check(ctx);
-	CHECK(kscope_scope_close(&ctx->scope) == 0);
 	CHECK(open_scope(&ctx->scope, &params));
 	CHECK(kscope_spawn(&ctx->scope, ctx->descs, ctx->nr + 1, NULL) ==
 	      (int)ctx->nr + 1);
 }
 
-/* That all have left their completion is looked at by the next prepare. */
 static void scope_round(void *arg)
 {
 	struct scope_ctx *ctx = arg;
@@ -71,13 +52,20 @@ static void scope_round(void *arg)
 	CHECK(kscope_ready(&ctx->scope) == ctx->nr + 1);
 }
 
-static void scope_close(void *arg)
+static void scope_check(void *arg)
 {
 	struct scope_ctx *ctx = arg;
+	struct tally tally = { .nr = ctx->nr + 1 };
 
-	scope_check(ctx);
+	for (unsigned int i = 0; i <= ctx->nr; i++) {
+		const struct kscope_completion *done =
+			kscope_peek(&ctx->scope, i);
+
+		CHECK(done && done->status == -ECANCELED);
+		tally_add(&tally, done->user_data);
+	}
+	tally_check(&tally);
 	CHECK(kscope_scope_close(&ctx->scope) == 0);
-	free(ctx);
 }
 
 /* Tasks behind one that waits to be told. */
@@ -165,11 +153,19 @@ static void pool_ctx_close(void *arg)
 }
 
 static const struct subject subjects[] = {
-	{ "kscope", scope_open, scope_prepare, scope_round, scope_close, NULL },
+	{ .name = "kscope",
+	  .open = scope_open,
+	  .prepare = scope_prepare,
+	  .round = scope_round,
+	  .check = scope_check,
+	  .close = free },
 	URING_CANCEL("io_uring", uring_cancel_each),
 	URING_CANCEL("io_uring-any", uring_cancel_any),
-	{ "pthread-pool", pool_ctx_open, pool_prepare, pool_round,
-	  pool_ctx_close, NULL },
+	{ .name = "pthread-pool",
+	  .open = pool_ctx_open,
+	  .prepare = pool_prepare,
+	  .round = pool_round,
+	  .close = pool_ctx_close },
 	{ .name = NULL },
 };
 

@@ -10,10 +10,11 @@ void uring_cancel_each(void *ctx);
 void uring_cancel_any(void *ctx);
 void uring_cancel_close(void *ctx);
 
-#define URING_CANCEL(name, round)                                     \
-	{                                                             \
-		name, uring_cancel_open, uring_cancel_prepare, round, \
-			uring_cancel_close, round                     \
+#define URING_CANCEL(subject, round_of_it)                             \
+	{                                                              \
+		.name = subject, .open = uring_cancel_open,            \
+		.prepare = uring_cancel_prepare, .round = round_of_it, \
+		.close = uring_cancel_close                            \
 	}
 
 #endif

@@ -29,7 +29,10 @@ static void close_loop(void *ctx)
 void bench_clock(void)
 {
 	static const struct subject loop[] = {
-		{ "loop", open_loop, NULL, round_loop, close_loop, NULL },
+		{ .name = "loop",
+		  .open = open_loop,
+		  .round = round_loop,
+		  .close = close_loop },
 		{ .name = NULL },
 	};
 

@@ -97,6 +97,19 @@ static void *scopes_open(const struct cell *cell)
 	return growth_open_all(ctx, cell->batch) ? ctx : NULL;
 }
 
+#define CHILDREN(nop_name, nop)                                     \
+	{                                                           \
+		.name = nop_name, .open = children_open,            \
+		.prepare = children_prepare, .round = growth_round, \
+		.close = growth_close, .arg = nop                   \
+	}
+
+#define SCOPES(nop_name, nop)                                                 \
+	{                                                                     \
+		.name = nop_name, .open = scopes_open, .round = growth_round, \
+		.close = growth_close, .arg = nop                             \
+	}
+
 static const struct subject kscope = KSCOPE_NOP("kscope", &kscope_plain);
 static const struct subject io_uring = URING_NOP("io_uring", &uring_inline);
 static const struct subject pool = POOL_NOP("pthread-pool");
@@ -111,12 +124,9 @@ void bench_growth_children(void)
 	static const unsigned long numbers[] = { 1,	10,	100,	1000,
 						 10000, 100000, 1000000 };
 	static const struct subject subjects[] = {
-		{ "kscope", children_open, children_prepare, growth_round,
-		  growth_close, &kscope },
-		{ "io_uring", children_open, children_prepare, growth_round,
-		  growth_close, &io_uring },
-		{ "pthread-pool", children_open, children_prepare, growth_round,
-		  growth_close, &pool },
+		CHILDREN("kscope", &kscope),
+		CHILDREN("io_uring", &io_uring),
+		CHILDREN("pthread-pool", &pool),
 		{ .name = NULL },
 	};
 
@@ -129,10 +139,8 @@ void bench_growth_scopes(void)
 {
 	static const unsigned long numbers[] = { 1, 10, 100, 1000 };
 	static const struct subject subjects[] = {
-		{ "kscope", scopes_open, NULL, growth_round, growth_close,
-		  &kscope },
-		{ "io_uring", scopes_open, NULL, growth_round, growth_close,
-		  &io_uring },
+		SCOPES("kscope", &kscope),
+		SCOPES("io_uring", &io_uring),
 		{ .name = NULL },
 	};
 

@@ -91,29 +91,31 @@ void die(const char *fmt, ...)
 	exit(1);
 }
 
-static uint64_t time_prepared(const struct subject *subject, void *ctx,
-			      uint64_t rounds)
+static uint64_t time_round(const struct subject *subject, void *ctx)
 {
-	uint64_t total = 0;
+	uint64_t start, end;
 
-	while (rounds--) {
-		uint64_t start;
-
+	if (subject->prepare)
 		subject->prepare(ctx);
-		start = now_ns();
-		subject->round(ctx);
-		total += now_ns() - start;
-	}
-	return total;
+	start = now_ns();
+	subject->round(ctx);
+	end = now_ns();
+	if (subject->check)
+		subject->check(ctx);
+	return end - start;
 }
 
 static uint64_t time_rounds(const struct subject *subject, void *ctx,
 			    uint64_t rounds)
 {
+	uint64_t total = 0;
 	uint64_t start;
 
-	if (subject->prepare)
-		return time_prepared(subject, ctx, rounds);
+	if (subject->prepare || subject->check) {
+		while (rounds--)
+			total += time_round(subject, ctx);
+		return total;
+	}
 	start = now_ns();
 	while (rounds--)
 		subject->round(ctx);

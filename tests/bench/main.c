@@ -24,6 +24,11 @@ static const struct {
 	{ "growth-scopes", bench_growth_scopes },
 	{ "pin", bench_pin },
 	{ "memory", bench_memory },
+	{ "copy", bench_copy },
+	{ "crc32c", bench_crc32c },
+	{ "sha256", bench_sha256 },
+	{ "file-read-buffered", bench_file_read_buffered },
+	{ "file-read-direct", bench_file_read_direct },
 };
 
 static void run(const char *name)

@@ -16,10 +16,11 @@ void kscope_nop_close(void *ctx);
 struct kscope_scope_params;
 extern const struct kscope_scope_params kscope_plain;
 
-#define KSCOPE_NOP(name, params)                               \
-	{                                                      \
-		name, kscope_nop_open, NULL, kscope_nop_round, \
-			kscope_nop_close, params               \
+#define KSCOPE_NOP(nop_name, params)                                  \
+	{                                                             \
+		.name = nop_name, .open = kscope_nop_open,            \
+		.round = kscope_nop_round, .close = kscope_nop_close, \
+		.arg = params                                         \
 	}
 
 /* NOPs of an io_uring, by the flags of ring and entries */
@@ -34,10 +35,11 @@ struct uring_kind {
 
 extern const struct uring_kind uring_inline, uring_async, uring_async_defer;
 
-#define URING_NOP(name, kind)                                                 \
-	{                                                                     \
-		name, uring_nop_open, NULL, uring_nop_round, uring_nop_close, \
-			kind                                                  \
+#define URING_NOP(nop_name, kind)                                   \
+	{                                                           \
+		.name = nop_name, .open = uring_nop_open,           \
+		.round = uring_nop_round, .close = uring_nop_close, \
+		.arg = kind                                         \
 	}
 
 /* Tasks of a pool of threads */
@@ -45,10 +47,10 @@ void *pool_nop_open(const struct cell *cell);
 void pool_nop_round(void *ctx);
 void pool_nop_close(void *ctx);
 
-#define POOL_NOP(name)                                                     \
-	{                                                                  \
-		name, pool_nop_open, NULL, pool_nop_round, pool_nop_close, \
-			NULL                                               \
+#define POOL_NOP(nop_name)                                        \
+	{                                                         \
+		.name = nop_name, .open = pool_nop_open,          \
+		.round = pool_nop_round, .close = pool_nop_close, \
 	}
 
 /* A thread for each task */
@@ -56,10 +58,10 @@ void *threads_nop_open(const struct cell *cell);
 void threads_nop_round(void *ctx);
 void threads_nop_close(void *ctx);
 
-#define THREADS_NOP(name)                                        \
-	{                                                        \
-		name, threads_nop_open, NULL, threads_nop_round, \
-			threads_nop_close, NULL                  \
+#define THREADS_NOP(nop_name)                                           \
+	{                                                               \
+		.name = nop_name, .open = threads_nop_open,             \
+		.round = threads_nop_round, .close = threads_nop_close, \
 	}
 
 /* A work item for each child, by the module kscope_naive */
@@ -67,10 +69,10 @@ void *naive_nop_open(const struct cell *cell);
 void naive_nop_round(void *ctx);
 void naive_nop_close(void *ctx);
 
-#define NAIVE_NOP(name)                                                       \
-	{                                                                     \
-		name, naive_nop_open, NULL, naive_nop_round, naive_nop_close, \
-			NULL                                                  \
+#define NAIVE_NOP(nop_name)                                         \
+	{                                                           \
+		.name = nop_name, .open = naive_nop_open,           \
+		.round = naive_nop_round, .close = naive_nop_close, \
 	}
 
 #endif

@@ -158,9 +158,10 @@ static void pin_close(void *arg)
 	free(ctx);
 }
 
-#define PINNER(name, open, ops)                             \
-	{                                                   \
-		name, open, NULL, pin_round, pin_close, ops \
+#define PINNER(pinner, open_it, ops)                                 \
+	{                                                            \
+		.name = pinner, .open = open_it, .round = pin_round, \
+		.close = pin_close, .arg = ops                       \
 	}
 
 void bench_pin(void)

@@ -76,9 +76,18 @@ static void threads_round(void *arg)
 }
 
 static const struct subject subjects[] = {
-	{ "kscope", scope_open, NULL, scope_round, scope_close, NULL },
-	{ "io_uring", ring_open, NULL, ring_round, free, NULL },
-	{ "pthread-pool", threads_open, NULL, threads_round, free, NULL },
+	{ .name = "kscope",
+	  .open = scope_open,
+	  .round = scope_round,
+	  .close = scope_close },
+	{ .name = "io_uring",
+	  .open = ring_open,
+	  .round = ring_round,
+	  .close = free },
+	{ .name = "pthread-pool",
+	  .open = threads_open,
+	  .round = threads_round,
+	  .close = free },
 	{ .name = NULL },
 };
 
