@@ -65,6 +65,9 @@ user_style() {
 	checkpatch "$kernel_only" "${files[@]}"
 	mapfile -t files < <(sources tests/model)
 	checkpatch "$kernel_only" "${files[@]}"
+	# OpenSSL's names
+	mapfile -t files < <(sources tests/bench)
+	checkpatch "$kernel_only,CAMELCASE" "${files[@]}"
 	mapfile -t files < <(sources tests/selftests tests/soak tests/fuzz)
 	checkpatch "$kernel_only,$in_tests" "${files[@]}"
 }
@@ -74,7 +77,7 @@ sparse_and_warnings() {
 	local KVER KDIR
 	eval "$(tests/vm/kernel.sh "$1")"
 	make --no-print-directory module KDIR="$KDIR" kmod="$out/kmod-$KVER" LOG="$out/log-$1" \
-		KSCOPE_TESTS=1 KCFLAGS=-Werror KBUILD_ARGS=C=2
+		KSCOPE_TESTS=1 KSCOPE_BENCH=1 KCFLAGS=-Werror KBUILD_ARGS=C=2
 	grep -E 'warning:|WARNING:|error:' "$out/log-$1" || true
 }
 
@@ -83,6 +86,7 @@ user_bugs() {
 		--library=gnu -D_GNU_SOURCE -Iuapi -Iuserspace/include)
 	cppcheck "${options[@]}" -Iuserspace/lib userspace
 	cppcheck "${options[@]}" -Ikmod tests/model
+	cppcheck "${options[@]}" tests/bench
 	# -U: it would also try the tests with the harness' include guards defined
 	cppcheck "${options[@]}" "-I$SOURCE/tools/testing/selftests" "--suppress=*:$SOURCE/*" \
 		-U__KSELFTEST_H -U__KSELFTEST_HARNESS_H tests/selftests

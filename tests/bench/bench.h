@@ -9,9 +9,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <linux/types.h>
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -68,7 +68,7 @@ extern struct settings {
 	const char *unit; /* of time */
 	const char *subject; /* only this one */
 	unsigned int turns;
-	uint64_t turn_ns;
+	__u64 turn_ns;
 } settings;
 
 /* Ends the program: a result is wrong, or something failed that must not. */
@@ -81,7 +81,7 @@ void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...);
 			    #condition);                               \
 	} while (0)
 
-uint64_t now_ns(void);
+__u64 now_ns(void);
 unsigned int nr_cpus(void);
 
 /* Memory that is zero; ends the program if there is none. */
@@ -95,15 +95,15 @@ void raise_file_limit(unsigned long nr);
  * back; tally_check() ends the program unless each of them has, once.
  */
 struct tally {
-	uint64_t first;
-	uint64_t nr;
-	uint64_t seen;
-	uint64_t sum;
+	__u64 first;
+	__u64 nr;
+	__u64 seen;
+	__u64 sum;
 };
 
-static inline void tally_add(struct tally *tally, uint64_t user_data)
+static inline void tally_add(struct tally *tally, __u64 user_data)
 {
-	uint64_t index = user_data - tally->first;
+	__u64 index = user_data - tally->first;
 
 	CHECK(index < tally->nr);
 	tally->sum += index;

@@ -20,7 +20,7 @@ static void *scope_open(const struct cell *cell)
 	ctx = alloc_zeroed(1, sizeof(*ctx) +
 				      (cell->batch + 1) * sizeof(*ctx->descs));
 	ctx->nr = (unsigned int)cell->batch;
-	kscope_prep_sleep(&ctx->descs[0], UINT64_MAX);
+	kscope_prep_sleep(&ctx->descs[0], ~0ULL);
 	for (unsigned int i = 1; i <= ctx->nr; i++)
 		kscope_prep_nop(&ctx->descs[i]);
 	for (unsigned int i = 0; i <= ctx->nr; i++)

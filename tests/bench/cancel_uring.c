@@ -61,8 +61,7 @@ static void reap(struct ring_ctx *ctx, unsigned int nr, struct tally *tally)
 	unsigned int head;
 
 	CHECK(io_uring_cq_ready(&ctx->ring) == nr);
-	io_uring_for_each_cqe(&ctx->ring, head, cqe)
-	{
+	io_uring_for_each_cqe(&ctx->ring, head, cqe) {
 		CHECK(cqe->res == -ECANCELED);
 		tally_add(tally, cqe->user_data);
 	}
@@ -99,12 +98,12 @@ void uring_cancel_each(void *arg)
 
 void uring_cancel_any(void *arg)
 {
+	const int all = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
 	struct ring_ctx *ctx = arg;
 	struct tally tally = { .nr = ctx->nr };
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&ctx->ring);
 
-	io_uring_prep_cancel64(
-		sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+	io_uring_prep_cancel64(sqe, 0, all);
 	io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
 	CHECK(io_uring_submit_and_wait(&ctx->ring, ctx->nr) == 1);
 	reap(ctx, ctx->nr, &tally);

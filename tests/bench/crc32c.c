@@ -12,27 +12,26 @@
 
 #define LANE 336UL /* bytes; four blocks of three lanes in a page */
 
-static uint32_t shifted[4][256];
+static __u32 shifted[4][256];
 
-__attribute__((target("sse4.2"))) static uint64_t add8(uint64_t crc,
-						       const uint8_t *from)
+__attribute__((target("sse4.2"))) static __u64 add8(__u64 crc, const __u8 *from)
 {
-	uint64_t word;
+	__u64 word;
 
 	memcpy(&word, from, sizeof(word));
 	return __builtin_ia32_crc32di(crc, word);
 }
 
-static uint32_t shift(uint32_t crc)
+static __u32 shift(__u32 crc)
 {
 	return shifted[0][crc & 255] ^ shifted[1][crc >> 8 & 255] ^
 	       shifted[2][crc >> 16 & 255] ^ shifted[3][crc >> 24];
 }
 
-__attribute__((target("sse4.2"))) static uint64_t add_block(uint64_t crc,
-							    const uint8_t *from)
+__attribute__((target("sse4.2"))) static __u64 add_block(__u64 crc,
+							 const __u8 *from)
 {
-	uint64_t second = 0, third = 0;
+	__u64 second = 0, third = 0;
 
 #pragma GCC unroll 6
 	for (size_t i = 0; i < LANE; i += 8) {
@@ -40,13 +39,13 @@ __attribute__((target("sse4.2"))) static uint64_t add_block(uint64_t crc,
 		second = add8(second, from + LANE + i);
 		third = add8(third, from + 2 * LANE + i);
 	}
-	return shift(shift((uint32_t)crc) ^ (uint32_t)second) ^ third;
+	return shift(shift((__u32)crc) ^ (__u32)second) ^ third;
 }
 
-__attribute__((target("sse4.2"))) uint32_t crc32c(const void *mem, size_t len)
+__attribute__((target("sse4.2"))) __u32 crc32c(const void *mem, size_t len)
 {
-	const uint8_t *from = mem;
-	uint64_t crc = ~0U;
+	const __u8 *from = mem;
+	__u64 crc = ~0U;
 
 	for (; len >= 3 * LANE; len -= 3 * LANE, from += 3 * LANE)
 		crc = add_block(crc, from);
@@ -54,25 +53,25 @@ __attribute__((target("sse4.2"))) uint32_t crc32c(const void *mem, size_t len)
 	for (; len >= 8; len -= 8, from += 8)
 		crc = add8(crc, from);
 	for (; len; len--, from++)
-		crc = __builtin_ia32_crc32qi((uint32_t)crc, *from);
-	return ~(uint32_t)crc;
+		crc = __builtin_ia32_crc32qi((__u32)crc, *from);
+	return ~(__u32)crc;
 }
 
-static uint32_t crc_before_zeros(uint32_t crc)
+static __u32 crc_before_zeros(__u32 crc)
 {
-	static const uint8_t zeros[LANE];
-	uint64_t value = crc;
+	static const __u8 zeros[LANE];
+	__u64 value = crc;
 
 	for (size_t i = 0; i < LANE; i += 8)
 		value = add8(value, zeros + i);
-	return (uint32_t)value;
+	return (__u32)value;
 }
 
 void crc32c_init(void)
 {
 	CHECK(__builtin_cpu_supports("sse4.2"));
-	for (uint32_t byte = 0; byte < 4; byte++)
-		for (uint32_t i = 0; i < 256; i++)
+	for (__u32 byte = 0; byte < 4; byte++)
+		for (__u32 i = 0; i < 256; i++)
 			shifted[byte][i] = crc_before_zeros(i << 8 * byte);
 	CHECK(crc32c("123456789", 9) == 0xe3069283);
 }

@@ -3,12 +3,12 @@
 #define KSCOPE_BENCH_CRC32C_H
 
 #include <stddef.h>
-#include <stdint.h>
+#include <linux/types.h>
 
 /* To be called once, before crc32c(). */
 void crc32c_init(void);
 
 /* The CRC-32C of @len bytes, as iSCSI and ext4 know it. */
-uint32_t crc32c(const void *from, size_t len);
+__u32 crc32c(const void *from, size_t len);
 
 #endif

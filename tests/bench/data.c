@@ -158,7 +158,7 @@ static void children_round(void *arg)
 
 		CHECK(done->status == 0 && done->done == ctx->window.piece);
 		tally_add(&tally, done->user_data);
-		ctx->window.crcs[done->user_data] = (uint32_t)done->value;
+		ctx->window.crcs[done->user_data] = (__u32)done->value;
 	}
 	kscope_seen(&ctx->scope, ctx->window.nr);
 	tally_check(&tally);

@@ -25,11 +25,11 @@
  * @right_digests: likewise
  */
 struct data {
-	uint8_t *from;
-	uint8_t *to;
-	uint8_t (*digests)[DATA_DIGEST];
-	uint32_t right_crcs[DATA_PERIOD / DATA_MIN_PIECE];
-	uint8_t right_digests[DATA_PERIOD / DATA_MIN_PIECE][DATA_DIGEST];
+	__u8 *from;
+	__u8 *to;
+	__u8 (*digests)[DATA_DIGEST];
+	__u32 right_crcs[DATA_PERIOD / DATA_MIN_PIECE];
+	__u8 right_digests[DATA_PERIOD / DATA_MIN_PIECE][DATA_DIGEST];
 };
 
 extern struct data data;
@@ -45,7 +45,7 @@ struct window {
 	size_t piece;
 	size_t off;
 	unsigned int nr;
-	uint32_t crcs[DATA_MAX_PIECES];
+	__u32 crcs[DATA_MAX_PIECES];
 };
 
 /* Handles of the memory in a scope */

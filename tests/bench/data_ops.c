@@ -26,9 +26,9 @@ static void *map_shared(size_t bytes)
 	return mem;
 }
 
-static void fill_random(uint8_t *mem, size_t bytes)
+static void fill_random(__u8 *mem, size_t bytes)
 {
-	uint64_t word = 88172645463325252;
+	__u64 word = 88172645463325252;
 
 	for (size_t i = 0; i < bytes; i += sizeof(word)) {
 		word ^= word << 13;
@@ -49,7 +49,7 @@ static void map_all(void)
 		memcpy(data.from + off, data.from, DATA_PERIOD);
 }
 
-static void sha256(const uint8_t *from, size_t len, uint8_t *digest)
+static void sha256(const __u8 *from, size_t len, __u8 *digest)
 {
 	SHA256_CTX sha;
 
@@ -108,11 +108,11 @@ static void copy_prep(struct kscope_desc *desc, const struct data_bufs *bufs,
 static void copy_clear(struct window *window)
 {
 	for (unsigned int i = 0; i < window->nr; i++) {
-		uint8_t *to = data.to + window_at(window, i);
+		__u8 *to = data.to + window_at(window, i);
 		size_t last = window->piece - 1;
 
-		to[0] = (uint8_t)~data.from[window_at(window, i)];
-		to[last] = (uint8_t)~data.from[window_at(window, i) + last];
+		to[0] = (__u8)~data.from[window_at(window, i)];
+		to[last] = (__u8)~data.from[window_at(window, i) + last];
 	}
 }
 

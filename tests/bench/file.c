@@ -25,7 +25,7 @@ static const char *file_path(void)
 
 static void file_make(void)
 {
-	static uint64_t words[8192];
+	static __u64 words[8192];
 	int fd = open(file_path(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC,
 		      0600);
 
@@ -62,14 +62,14 @@ static void file_prepare(void *arg)
 
 	reads->off = (reads->off + bytes) % FILE_BYTES;
 	for (size_t i = 0; i < bytes; i += SMALL_PAGE)
-		memset(reads->buf + i, 0xff, sizeof(uint64_t));
+		memset(reads->buf + i, 0xff, sizeof(__u64));
 }
 
 static void file_check(void *arg)
 {
 	const struct reads *reads = arg;
 	size_t bytes = reads->nr * reads->piece;
-	uint64_t word;
+	__u64 word;
 
 	for (size_t i = 0; i < bytes; i += SMALL_PAGE / 2) {
 		memcpy(&word, reads->buf + i, sizeof(word));

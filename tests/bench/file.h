@@ -27,7 +27,7 @@ struct reads {
 	size_t off;
 	size_t piece;
 	unsigned int nr;
-	uint8_t *buf;
+	__u8 *buf;
 };
 
 void reads_open(struct reads *reads, const struct cell *cell);

@@ -54,8 +54,7 @@ void file_uring_round(void *arg)
 	unsigned int head;
 
 	submit_reads(ctx);
-	io_uring_for_each_cqe(&ctx->ring, head, cqe)
-	{
+	io_uring_for_each_cqe(&ctx->ring, head, cqe) {
 		CHECK(cqe->res == (int)ctx->reads.piece);
 		tally_add(&tally, cqe->user_data);
 	}

@@ -43,12 +43,12 @@ struct runner {
 	double results[MAX_TURNS];
 };
 
-uint64_t now_ns(void)
+__u64 now_ns(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	return (__u64)ts.tv_sec * 1000000000 + (__u64)ts.tv_nsec;
 }
 
 unsigned int nr_cpus(void)
@@ -91,9 +91,9 @@ void die(const char *fmt, ...)
 	exit(1);
 }
 
-static uint64_t time_round(const struct subject *subject, void *ctx)
+static __u64 time_round(const struct subject *subject, void *ctx)
 {
-	uint64_t start, end;
+	__u64 start, end;
 
 	if (subject->prepare)
 		subject->prepare(ctx);
@@ -105,11 +105,10 @@ static uint64_t time_round(const struct subject *subject, void *ctx)
 	return end - start;
 }
 
-static uint64_t time_rounds(const struct subject *subject, void *ctx,
-			    uint64_t rounds)
+static __u64 time_rounds(const struct subject *subject, void *ctx, __u64 rounds)
 {
-	uint64_t total = 0;
-	uint64_t start;
+	__u64 total = 0;
+	__u64 start;
 
 	if (subject->prepare || subject->check) {
 		while (rounds--)
@@ -123,10 +122,10 @@ static uint64_t time_rounds(const struct subject *subject, void *ctx,
 }
 
 /* Returns how many rounds make a turn, and sets how many turns it should be. */
-static uint64_t warm_up(const struct subject *subject, void *ctx,
-			unsigned int *turns)
+static __u64 warm_up(const struct subject *subject, void *ctx,
+		     unsigned int *turns)
 {
-	uint64_t rounds = 1, ns;
+	__u64 rounds = 1, ns;
 
 	for (;;) {
 		ns = time_rounds(subject, ctx, rounds);
@@ -152,7 +151,7 @@ static void serve(const struct cell *cell, int command, int figures)
 	const struct subject *subject = cell->subject;
 	void *ctx = subject->open(cell);
 	unsigned int turns = 0;
-	uint64_t rounds;
+	__u64 rounds;
 	char byte;
 
 	if (!ctx) {

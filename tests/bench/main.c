@@ -43,13 +43,13 @@ static void run(const char *name)
 	die("no such bench: %s", name);
 }
 
-static unsigned long number(const char *text, unsigned long max)
+static unsigned long parse_number(const char *text, unsigned long max)
 {
 	char *end;
 	unsigned long value = strtoul(text, &end, 10);
 
 	if (end == text || *end || !value || value > max)
-		die("not a number from 1 to %lu: %s", max, text);
+		die("not from 1 to %lu: %s", max, text);
 	return value;
 }
 
@@ -64,9 +64,10 @@ int main(int argc, char **argv)
 		else if (option == 's')
 			settings.subject = optarg;
 		else if (option == 'n')
-			settings.turns = (unsigned int)number(optarg, 32);
+			settings.turns = (unsigned int)parse_number(optarg, 32);
 		else if (option == 't')
-			settings.turn_ns = number(optarg, 10000) * 1000000;
+			settings.turn_ns =
+				parse_number(optarg, 10000) * 1000000;
 		else
 			return 2;
 	}

@@ -6,7 +6,7 @@
 struct nop_ctx {
 	struct kscope_scope scope;
 	unsigned int batch;
-	uint64_t next;
+	__u64 next;
 	struct kscope_desc descs[];
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A work item in the kernel for each child, by the module kscope_naive. */
 #include <fcntl.h>
+#include <stdint.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -10,7 +11,7 @@
 struct nop_ctx {
 	int fd;
 	unsigned int batch;
-	uint64_t next;
+	__u64 next;
 	struct kscope_desc *descs;
 	struct kscope_completion *done;
 };

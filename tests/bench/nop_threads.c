@@ -8,7 +8,7 @@
 struct pool_ctx {
 	struct pool pool;
 	unsigned int batch;
-	uint64_t next;
+	__u64 next;
 	struct task tasks[];
 };
 
@@ -67,7 +67,7 @@ void pool_nop_close(void *arg)
 struct threads_ctx {
 	pthread_attr_t attr;
 	unsigned int batch;
-	uint64_t next;
+	__u64 next;
 	struct {
 		pthread_t thread;
 		struct task task;

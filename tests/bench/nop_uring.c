@@ -8,7 +8,7 @@ struct nop_ctx {
 	struct io_uring ring;
 	unsigned int batch;
 	unsigned int sqe_flags;
-	uint64_t next;
+	__u64 next;
 };
 
 const struct uring_kind uring_inline;
@@ -51,8 +51,7 @@ void uring_nop_round(void *arg)
 	unsigned int head;
 
 	submit_batch(ctx);
-	io_uring_for_each_cqe(&ctx->ring, head, cqe)
-	{
+	io_uring_for_each_cqe(&ctx->ring, head, cqe) {
 		CHECK(cqe->res == 0);
 		tally_add(&tally, cqe->user_data);
 	}

@@ -16,25 +16,26 @@ static struct task *pool_take(struct pool *pool)
 	return task;
 }
 
+static void pool_run(struct pool *pool, struct task *task)
+{
+	pthread_mutex_unlock(&pool->lock);
+	task->run(task);
+	pthread_mutex_lock(&pool->lock);
+	if (--pool->outstanding == 0)
+		pthread_cond_signal(&pool->idle);
+}
+
 static void *pool_thread(void *arg)
 {
 	struct pool *pool = arg;
 	struct task *task;
 
 	pthread_mutex_lock(&pool->lock);
-	for (;;) {
-		task = pool_take(pool);
-		if (task) {
-			pthread_mutex_unlock(&pool->lock);
-			task->run(task);
-			pthread_mutex_lock(&pool->lock);
-			if (--pool->outstanding == 0)
-				pthread_cond_signal(&pool->idle);
-		} else if (pool->ending) {
-			break;
-		} else {
+	while ((task = pool_take(pool)) || !pool->ending) {
+		if (task)
+			pool_run(pool, task);
+		else
 			pthread_cond_wait(&pool->work, &pool->lock);
-		}
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;

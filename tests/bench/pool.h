@@ -5,13 +5,13 @@
 
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdint.h>
+#include <linux/types.h>
 
 struct task {
 	struct task *next;
 	void (*run)(struct task *task);
 	void *arg;
-	uint64_t user_data;
+	__u64 user_data;
 	int status;
 };
 
