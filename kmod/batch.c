@@ -1,123 +1,494 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Spawning a batch of children: draft all, reserve all under one lock, and, once the
- * caller has been told their handles, publish all under one lock.
+ * Spawning a batch of children.
  *
- * A batch is accepted up to its first descriptor that is refused. Between reserve and
- * publish the children count as outstanding, so the scope cannot be released under
- * them; if it is cancelled meanwhile they are aborted, and never existed.
+ *   draft      each descriptor, without a lock (draft.c)
+ *   reserve    resolve handles, take a slot and the leases
+ *   publish    the child is accepted
+ *   queue      it is ready for the lanes; or the spawner takes it in order to run it itself
+ *
+ * All but the first step are under the scope's lock, in one pass over the batch, unless the
+ * caller must be told the handles first: then the batch is reserved, and published later.
+ * In between the children count as outstanding, so the scope cannot be released under
+ * them, but nobody else can see them; if the scope is cancelled meanwhile they are aborted,
+ * and never existed. A batch is accepted up to its first descriptor that is refused.
+ *
+ * Children of a batch stay linked to each other from the free list through queue and claim
+ * and back: lists are cut and spliced, and a link is only made when a slot is first used
+ * or a child goes its own way.
  */
+#include <linux/bitops.h>
 #include <linux/ktime.h>
 #include <linux/slab.h>
 
 #include "internal.h"
 
-static u32 batch_draft(struct kscope_scope *scope, struct kscope_batch *batch)
+static struct kscope_child *slot_make(struct kscope_scope *scope)
 {
-	u32 i;
+	u32 slot = scope->nr_touched++;
+	struct kscope_child *child = &scope->slots[slot];
 
-	batch->error = 0;
-	for (i = 0; i < batch->nr; i++) {
-		batch->error = kscope_child_draft(scope, &batch->drafts[i],
-						  &batch->descs[i]);
-		if (batch->error)
-			break;
-	}
-	return i;
+	child->scope = scope;
+	child->handle = slot;
+	list_add_tail(&child->node, &scope->free);
+	return child;
 }
 
-/**
- * kscope_batch_reserve() - give slots to a batch, up to the first child that is refused
- * @scope: to be the parent
- * @batch: in: descs and nr. out: drafts, nr and error
- *
- * Context: process context of the spawner; may sleep.
- */
-void kscope_batch_reserve(struct kscope_scope *scope,
-			  struct kscope_batch *batch)
+static struct kscope_child *slot_after(struct kscope_scope *scope,
+				       struct list_head *last)
 {
-	u32 nr_drafts = batch_draft(scope, batch);
-	int ret = 0;
-	u32 i;
+	if (last->next == &scope->free)
+		return slot_make(scope);
+	return list_entry(last->next, struct kscope_child, node);
+}
 
-	kscope_hook(KSCOPE_POINT_DRAFTED, batch->descs[0].user_data);
-	spin_lock(&scope->lock);
-	for (batch->nr = 0; batch->nr < nr_drafts; batch->nr++) {
-		i = batch->nr;
-		ret = kscope_child_reserve(scope, &batch->drafts[i],
-					   &batch->descs[i]);
-		if (ret)
-			break;
-	}
-	spin_unlock(&scope->lock);
+/* Return: 0 and what the draft holds is the child's, or why it is refused */
+static int child_furnish(struct kscope_scope *scope, struct kscope_child *child,
+			 const struct kscope_draft *draft,
+			 const struct kscope_desc *desc)
+{
+	int ret = kscope_draft_resolve(scope, draft, desc, child->buf,
+				       &child->hash);
 
 	if (ret)
-		batch->error = ret;
-	for (i = batch->nr; i < nr_drafts; i++)
-		kscope_draft_drop(scope, &batch->drafts[i]);
+		return ret;
+	if (child->buf[0])
+		child->buf[0]->leases++;
+	if (child->buf[1])
+		child->buf[1]->leases++;
+	child->desc = *desc;
+	child->done = 0;
+	child->value = 0;
+	child->file = draft->file;
+	if (draft->file)
+		child->cred = get_current_cred();
+	return 0;
 }
 
-static void batch_abort_locked(struct kscope_batch *batch)
+static void child_number(struct kscope_child *child)
+{
+	if (child->hash && child->desc.op_flags != KSCOPE_HASH_ALL)
+		child->piece = ++child->hash->nr_pieces;
+}
+
+/* Children that may block have a queue of their own. */
+static bool goes_its_own_way(const struct kscope_scope *scope,
+			     const struct kscope_child *child)
+{
+	return scope->kind == KSCOPE_KIND_PARALLEL &&
+	       kscope_child_is_slow(child);
+}
+
+/* Whether the spawner takes the batch: it is small, and a lane's place is free. */
+static __always_inline bool batch_is_mine(const struct kscope_batch *batch)
+{
+	const struct kscope_queue *queue =
+		kscope_scope_helped(batch->scope);
+
+	if (batch->scope->kind == KSCOPE_KIND_INLINE)
+		return true;
+	return batch->help && batch->work <= KSCOPE_CLAIM &&
+	       queue->nr_busy < queue->max_busy && list_empty(&queue->ready);
+}
+
+enum admission { RESERVE, QUEUE, START };
+
+/* What happens to a child that has its slot */
+static __always_inline void child_admit(struct kscope_child *child,
+					struct kscope_op *op, u64 user_data,
+					u64 now, enum admission how)
+{
+	child->op = op;
+	child->desc.user_data = user_data;
+	child->handle += KSCOPE_MAX_CAPACITY; /* the next generation */
+	kscope_life_reserve(&child->life);
+	if (how == RESERVE)
+		return;
+	kscope_life_publish(&child->life);
+	if (how == START)
+		kscope_life_start(&child->life);
+	kscope_carry_pack(&child->carry);
+	child->spawned_ns = now;
+}
+
+static __always_inline void tally_admit(struct kscope_tally *tally, u32 nr,
+					enum admission how)
+{
+	kscope_tally_reserve(tally, nr);
+	if (how == RESERVE)
+		return;
+	kscope_tally_publish(tally, nr);
+	if (how == START)
+		kscope_tally_start(tally, nr);
+}
+
+/*
+ * The pass over the batch. It puts those that stay together on @children, and cuts the batch
+ * before the first that is refused.
+ */
+static __always_inline void batch_admit(struct kscope_batch *batch,
+					struct list_head *children,
+					enum admission how)
+{
+	struct kscope_scope *scope = batch->scope;
+	const struct kscope_draft *draft = batch->drafts;
+	const struct kscope_desc *desc = batch->descs;
+	const struct kscope_desc *end = desc + batch->nr;
+	struct list_head *last = &scope->free;
+	struct kscope_child *child;
+	u64 now = batch->now;
+	int ret;
+
+	for (; desc < end; draft++, desc++) {
+		struct kscope_op *op = draft->op;
+
+		child = slot_after(scope, last);
+		if (op->plain) {
+			child_admit(child, op, desc->user_data, now, how);
+			last = &child->node;
+			continue;
+		}
+		ret = child_furnish(scope, child, draft, desc);
+		if (ret) {
+			batch->error = ret;
+			batch->nr = desc - batch->descs;
+			break;
+		}
+		child_admit(child, op, desc->user_data, now, how);
+		if (how != RESERVE)
+			child_number(child);
+		if (how == QUEUE && goes_its_own_way(scope, child))
+			list_move_tail(&child->node, &scope->slow.ready);
+		else
+			last = &child->node;
+	}
+	tally_admit(&scope->tally, batch->nr, how);
+	list_cut_position(children, &scope->free, last);
+}
+
+/* Look at a descriptor that there is no slot for: what is wrong with itself comes first. */
+static int batch_refuse(struct kscope_batch *batch, u32 unread)
+{
+	struct kscope_buf *buf[KSCOPE_MAX_RANGES];
+	struct kscope_scope *scope = batch->scope;
+	struct kscope_hash *hash = NULL;
+	int ret = 0;
+
+	if (!batch->drafts[0].op->plain)
+		ret = kscope_draft_resolve(scope, &batch->drafts[0],
+					   &batch->descs[0], buf, &hash);
+	return ret ?: kscope_tally_admits(&scope->tally, unread);
+}
+
+/* Cut the batch down to what there is room for. The rest is for another batch to be told. */
+static void batch_trim(struct kscope_batch *batch, u32 room, u32 unread)
+{
+	batch->error = room ? 0 : batch_refuse(batch, unread);
+	batch->nr = room;
+}
+
+static inline void batch_fit(struct kscope_batch *batch)
+{
+	struct kscope_scope *scope = batch->scope;
+	u32 unread = kscope_ring_unread(scope->ring);
+	u32 room = kscope_tally_room(&scope->tally, unread);
+
+	lockdep_assert_held(&scope->lock);
+	if (batch->nr > room)
+		batch_trim(batch, room, unread);
+}
+
+static void batch_queue(struct kscope_batch *batch)
+{
+	struct kscope_scope *scope = batch->scope;
+	struct kscope_queue *queue = kscope_scope_helped(scope);
+
+	list_splice_tail_init(&batch->children, &queue->ready);
+	if (!batch->help)
+		kscope_queue_kick(queue);
+	if (scope->kind == KSCOPE_KIND_PARALLEL)
+		kscope_queue_kick(&scope->slow);
+}
+
+/* The caller takes a lane's place while it runs them. */
+static void batch_claim(struct kscope_batch *batch)
+{
+	struct kscope_scope *scope = batch->scope;
+
+	hlist_add_head(&batch->claim.node, &scope->claims);
+	kscope_scope_helped(scope)->nr_busy++;
+}
+
+static void batch_accept(struct kscope_batch *batch)
+{
+	lockdep_assert_held(&batch->scope->lock);
+	batch_fit(batch);
+	batch->mine = batch_is_mine(batch);
+	if (batch->mine) {
+		batch_admit(batch, &batch->claim.children, START);
+		batch->mine = batch->nr;
+	} else {
+		batch_admit(batch, &batch->children, QUEUE);
+	}
+	if (batch->mine)
+		batch_claim(batch);
+	else
+		batch_queue(batch);
+}
+
+static void batch_drop(struct kscope_batch *batch, u32 nr_drafted)
 {
 	u32 i;
 
-	for (i = 0; i < batch->nr; i++)
-		kscope_child_abort(batch->drafts[i].child);
+	for (i = batch->nr; i < nr_drafted; i++)
+		kscope_draft_drop(batch->scope, &batch->drafts[i]);
 }
 
-/**
- * kscope_batch_abort() - undo kscope_batch_reserve()
- * @scope: of the batch
- * @batch: reserved
- *
- * Context: process context.
- */
-void kscope_batch_abort(struct kscope_scope *scope, struct kscope_batch *batch)
+/* Run what the spawner has taken. */
+static void batch_run(struct kscope_batch *batch)
 {
+	struct kscope_scope *scope = batch->scope;
+	struct kscope_queue *queue = kscope_scope_helped(scope);
+
+	kscope_claim_run(&batch->claim);
 	spin_lock(&scope->lock);
-	batch_abort_locked(batch);
+	kscope_claim_end(&batch->claim, scope);
+	queue->nr_busy--;
+	kscope_queue_kick(queue);
+	batch->enough = kscope_scope_has(scope, batch->min_complete);
 	spin_unlock(&scope->lock);
 	kscope_scope_notify(scope);
 }
 
+static int batch_settle(struct kscope_batch *batch)
+{
+	batch->enough = false;
+	if (batch->mine)
+		batch_run(batch);
+	return batch->nr ?: batch->error;
+}
+
+/* Room for batches that are not tiny comes with the first of them, and stays. */
+static struct kscope_bay *bay_get(struct kscope_scope *scope)
+{
+	if (test_and_set_bit_lock(0, &scope->bay_busy))
+		return NULL;
+	if (!scope->bay)
+		scope->bay = kmalloc(sizeof(*scope->bay), KSCOPE_GFP);
+	if (!scope->bay)
+		clear_bit_unlock(0, &scope->bay_busy);
+	return scope->bay;
+}
+
 /**
- * kscope_batch_publish() - accept the reserved children
- * @scope: of the batch
+ * kscope_batch_begin() - prepare for the batches of a call
+ * @batch: to be used for one after the other
+ * @scope: to be the parent
+ * @nr: how many children the call wants
+ *
+ * For calls that spawn more than a few there is room in the scope, for one at a time.
+ *
+ * Context: process context; may sleep. kscope_batch_end() comes at the end of the call.
+ */
+void kscope_batch_begin(struct kscope_batch *batch, struct kscope_scope *scope,
+			u32 nr)
+{
+	batch->scope = scope;
+	batch->now = ktime_get_ns();
+	batch->help = false;
+	batch->enough = false;
+	batch->min_complete = 0;
+	batch->bay = nr > KSCOPE_FEW ? bay_get(scope) : NULL;
+	batch->room = batch->bay ? batch->bay->descs : batch->few_descs;
+	batch->drafts = batch->bay ? batch->bay->drafts : batch->few_drafts;
+	batch->max = batch->bay ? KSCOPE_BATCH : KSCOPE_FEW;
+	batch->descs = batch->room;
+	INIT_LIST_HEAD(&batch->children);
+	INIT_LIST_HEAD(&batch->claim.children);
+}
+
+/**
+ * kscope_batch_end() - undo kscope_batch_begin()
+ * @batch: that is spawned or aborted
+ */
+void kscope_batch_end(struct kscope_batch *batch)
+{
+	if (batch->bay)
+		clear_bit_unlock(0, &batch->scope->bay_busy);
+}
+
+/**
+ * kscope_batch_spawn() - spawn the children of a batch
+ * @batch: with @nr descs, at most @max; then @nr is how many were accepted, and @error
+ *	why no more, or 0
+ *
+ * A spawner that helps, and that of an inline scope, runs children here.
+ *
+ * Context: process context of the spawner; may sleep.
+ * Return: how many were accepted: up to the first that is refused, or fewer if there is
+ * no room for more; then it is the next batch that is refused. If none: why.
+ */
+int kscope_batch_spawn(struct kscope_batch *batch)
+{
+	struct kscope_scope *scope = batch->scope;
+	u32 nr_drafted;
+
+	kscope_batch_draft(batch);
+	nr_drafted = batch->nr;
+	kscope_hook(KSCOPE_POINT_DRAFTED, batch->descs->user_data);
+	spin_lock(&scope->lock);
+	batch_accept(batch);
+	spin_unlock(&scope->lock);
+	if (batch->nr < nr_drafted)
+		batch_drop(batch, nr_drafted);
+	return batch_settle(batch);
+}
+
+/**
+ * kscope_batch_reserve() - reserve the children of a batch, and tell their handles
+ * @batch: as for kscope_batch_spawn()
+ * @handles: receives as many as are reserved
+ *
+ * Context: process context of the spawner; may sleep.
+ * Return: how many were reserved, and kscope_batch_publish() or kscope_batch_abort() comes
+ * next. If none: why.
+ */
+int kscope_batch_reserve(struct kscope_batch *batch, u64 *handles)
+{
+	struct kscope_scope *scope = batch->scope;
+	struct kscope_child *child;
+	u32 nr_drafted;
+
+	kscope_batch_draft(batch);
+	nr_drafted = batch->nr;
+	kscope_hook(KSCOPE_POINT_DRAFTED, batch->descs->user_data);
+	spin_lock(&scope->lock);
+	batch_fit(batch);
+	batch_admit(batch, &batch->children, RESERVE);
+	spin_unlock(&scope->lock);
+	batch_drop(batch, nr_drafted);
+	list_for_each_entry(child, &batch->children, node)
+		*handles++ = child->handle;
+	return batch->nr ?: batch->error;
+}
+
+static void batch_abort(struct kscope_batch *batch)
+{
+	struct kscope_scope *scope = batch->scope;
+	struct kscope_child *child;
+
+	lockdep_assert_held(&scope->lock);
+	list_for_each_entry(child, &batch->children, node) {
+		kscope_life_abort(&child->life);
+		if (!child->op->plain)
+			kscope_child_drop(child);
+	}
+	kscope_tally_abort(&scope->tally, batch->nr);
+	list_splice_init(&batch->children, &scope->free);
+	batch->nr = 0;
+}
+
+/**
+ * kscope_batch_abort() - undo kscope_batch_reserve(): the children never existed
  * @batch: reserved
  *
  * Context: process context.
- * Return: how many were accepted. If none: the error of the first descriptor, or -ECANCELED or
- * -ESHUTDOWN if the scope was closed to children meanwhile: then all are aborted.
  */
-int kscope_batch_publish(struct kscope_scope *scope, struct kscope_batch *batch)
+void kscope_batch_abort(struct kscope_batch *batch)
 {
-	u64 now = ktime_get_ns();
-	int ret;
-	u32 i;
+	spin_lock(&batch->scope->lock);
+	batch_abort(batch);
+	spin_unlock(&batch->scope->lock);
+	kscope_scope_notify(batch->scope);
+}
 
-	if (!batch->nr)
-		return batch->error;
-	kscope_hook(KSCOPE_POINT_RESERVED, batch->descs[0].user_data);
+static void batch_publish(struct kscope_batch *batch)
+{
+	struct kscope_scope *scope = batch->scope;
+	struct kscope_child *child, *next;
+
+	lockdep_assert_held(&scope->lock);
+	list_for_each_entry_safe(child, next, &batch->children, node) {
+		kscope_life_publish(&child->life);
+		if (batch->mine)
+			kscope_life_start(&child->life);
+		kscope_carry_pack(&child->carry);
+		child->spawned_ns = batch->now;
+		if (child->op->plain)
+			continue;
+		child_number(child);
+		if (!batch->mine && goes_its_own_way(scope, child))
+			list_move_tail(&child->node, &scope->slow.ready);
+	}
+	kscope_tally_publish(&scope->tally, batch->nr);
+}
+
+static void batch_go(struct kscope_batch *batch)
+{
+	batch->mine = batch_is_mine(batch);
+	batch_publish(batch);
+	if (!batch->mine) {
+		batch_queue(batch);
+		return;
+	}
+	kscope_tally_start(&batch->scope->tally, batch->nr);
+	list_splice_init(&batch->children, &batch->claim.children);
+	batch_claim(batch);
+}
+
+/**
+ * kscope_batch_publish() - accept the reserved children
+ * @batch: reserved
+ *
+ * Context: process context of the spawner, which runs them here if kscope_batch_spawn() would.
+ * Return: how many were accepted; or -ECANCELED or -ESHUTDOWN if the scope was closed to
+ * children meanwhile: then all are aborted.
+ */
+int kscope_batch_publish(struct kscope_batch *batch)
+{
+	struct kscope_scope *scope = batch->scope;
+	int ret;
+
+	kscope_hook(KSCOPE_POINT_RESERVED, batch->descs->user_data);
 	spin_lock(&scope->lock);
 	ret = kscope_tally_open(&scope->tally);
 	if (ret)
-		batch_abort_locked(batch);
-	for (i = 0; !ret && i < batch->nr; i++) {
-		batch->drafts[i].child->spawned_ns = now;
-		kscope_child_publish(batch->drafts[i].child);
-	}
+		batch_abort(batch);
+	else
+		batch_go(batch);
 	spin_unlock(&scope->lock);
-	if (ret)
-		kscope_scope_notify(scope);
-	return ret ?: batch->nr;
+	if (!ret)
+		return batch_settle(batch);
+	kscope_scope_notify(scope);
+	return ret;
 }
 
-static void batch_report(const struct kscope_batch *batch, u64 *handles)
+static int spawn_some(struct kscope_batch *batch, u64 *handles)
 {
-	u32 i;
+	int ret;
 
-	for (i = 0; i < batch->nr; i++)
-		handles[i] = batch->drafts[i].child->handle;
+	if (!handles)
+		return kscope_batch_spawn(batch);
+	ret = kscope_batch_reserve(batch, handles);
+	return ret > 0 ? kscope_batch_publish(batch) : ret;
+}
+
+static int spawn_all(struct kscope_batch *batch,
+		     const struct kscope_desc *descs, u32 nr, u64 *handles)
+{
+	u32 done = 0;
+	int ret = 0;
+
+	while (done < nr && !ret) {
+		batch->descs = descs + done;
+		batch->nr = min(nr - done, kscope_limit(batch->max));
+		ret = spawn_some(batch, handles ? handles + done : NULL);
+		if (ret < 0)
+			break;
+		done += ret;
+		ret = batch->error;
+	}
+	return done ?: ret;
 }
 
 /**
@@ -128,31 +499,19 @@ static void batch_report(const struct kscope_batch *batch, u64 *handles)
  * @handles: receives the handles of those that are accepted; may be NULL
  *
  * Context: process context; may sleep. A file operation takes its fd from the calling task.
+ * An inline scope's children are run here.
  * Return: how many were accepted: up to the first that is refused. If that is the first of
  * all, its errno as in the ABI's table.
  */
 int kscope_child_spawn(struct kscope_scope *scope,
 		       const struct kscope_desc *descs, u32 nr, u64 *handles)
 {
-	struct kscope_batch *batch = kmalloc(sizeof(*batch), GFP_KERNEL);
-	u32 done = 0;
-	int ret = 0;
+	struct kscope_batch batch;
+	int ret;
 
-	if (!batch)
-		return -ENOMEM;
-	while (done < nr && ret >= 0) {
-		batch->nr = min(nr - done, kscope_limit(KSCOPE_BATCH));
-		memcpy(batch->descs, descs + done, batch->nr * sizeof(*descs));
-		kscope_batch_reserve(scope, batch);
-		if (handles)
-			batch_report(batch, handles + done);
-		ret = kscope_batch_publish(scope, batch);
-		if (ret < 0)
-			break;
-		done += ret;
-		ret = batch->error;
-	}
-	kfree(batch);
-	return done ?: ret;
+	kscope_batch_begin(&batch, scope, nr);
+	ret = spawn_all(&batch, descs, nr, handles);
+	kscope_batch_end(&batch);
+	return ret;
 }
 EXPORT_SYMBOL_GPL(kscope_child_spawn);

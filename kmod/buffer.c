@@ -22,8 +22,8 @@
 
 static_assert(1U << BUF_SLOT_BITS == KSCOPE_MAX_BUFFERS);
 
-/* What a reserved entry points to */
-static struct kscope_buf buf_reserved;
+/* What a reserved entry points to. Handles are positive, so none is this one's. */
+static struct kscope_buf buf_reserved = { .handle = U32_MAX };
 
 static int table_reserve(struct kscope_scope *scope, struct kscope_buf *buf)
 {
@@ -54,25 +54,6 @@ static struct kscope_buf_slot *table_slot(const struct kscope_scope *scope,
 	if (i >= scope->max_buffers)
 		return NULL;
 	return &scope->bufs[array_index_nospec(i, scope->max_buffers)];
-}
-
-/**
- * kscope_buf_lookup() - find a buffer
- * @scope: that owns it
- * @handle: from the caller
- *
- * Context: under the scope's lock.
- * Return: the buffer or NULL.
- */
-struct kscope_buf *kscope_buf_lookup(const struct kscope_scope *scope,
-				     u32 handle)
-{
-	struct kscope_buf_slot *slot = table_slot(scope, handle);
-
-	lockdep_assert_held(&scope->lock);
-	if (!slot || !slot->buf || slot->buf->handle != handle)
-		return NULL;
-	return slot->buf == &buf_reserved ? NULL : slot->buf;
 }
 
 static struct kscope_buf *buf_alloc(u64 addr, u64 len, unsigned int access)

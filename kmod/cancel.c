@@ -15,9 +15,12 @@
 static void child_cancel(struct kscope_child *child, u8 cause,
 			 struct kscope_cancel_counts *counts)
 {
+	LIST_HEAD(ended);
+
 	switch (kscope_life_cancel(&child->life, cause)) {
 	case KSCOPE_VERDICT_ENDS:
-		kscope_child_end(child, -ECANCELED);
+		list_move(&child->node, &ended);
+		kscope_children_end(child->scope, &ended);
 		counts->never_started++;
 		break;
 	case KSCOPE_VERDICT_TOLD:
@@ -70,7 +73,8 @@ static int cancel_by_user_data(struct kscope_scope *scope, u64 user_data,
 	spin_lock(&scope->lock);
 	for (slot = 0; slot < scope->nr_touched; slot++) {
 		child = &scope->slots[slot];
-		if (child->desc.user_data == user_data)
+		if (child->life.phase >= KSCOPE_PHASE_QUEUED &&
+		    child->desc.user_data == user_data)
 			child_cancel(child, KSCOPE_CAUSE_CALLER, counts);
 		if (!((slot + 1) % kscope_limit(CANCEL_BURST)))
 			give_way(scope);
@@ -81,19 +85,48 @@ static int cancel_by_user_data(struct kscope_scope *scope, u64 user_data,
 	return -ENOENT;
 }
 
+/* End some of the doomed: nobody else ends them but a cancel of one by its handle. */
+static u32 cancel_burst(struct kscope_scope *scope, struct list_head *doomed,
+			u8 cause)
+{
+	struct list_head *last = doomed;
+	struct kscope_child *child;
+	LIST_HEAD(burst);
+	u32 nr = 0;
+
+	list_for_each_entry(child, doomed, node) {
+		if (nr == kscope_limit(CANCEL_BURST))
+			break;
+		kscope_life_cancel(&child->life, cause);
+		last = &child->node;
+		nr++;
+	}
+	list_cut_position(&burst, doomed, last);
+	kscope_children_end(scope, &burst);
+	return nr;
+}
+
 static void cancel_doomed(struct kscope_scope *scope, struct list_head *doomed,
 			  u8 cause, struct kscope_cancel_counts *counts)
 {
-	struct kscope_child *child;
-	u32 nr = 0;
-
 	lockdep_assert_held(&scope->lock);
-	while ((child = list_first_entry_or_null(doomed, struct kscope_child,
-						 node))) {
-		child_cancel(child, cause, counts);
-		if (!(++nr % kscope_limit(CANCEL_BURST)))
+	while (!list_empty(doomed)) {
+		counts->never_started += cancel_burst(scope, doomed, cause);
+		if (!list_empty(doomed))
 			give_way(scope);
 	}
+}
+
+static void cancel_claims(struct kscope_scope *scope, u8 cause,
+			  struct kscope_cancel_counts *counts)
+{
+	struct kscope_claim *claim;
+	struct kscope_child *child;
+
+	lockdep_assert_held(&scope->lock);
+	hlist_for_each_entry(claim, &scope->claims, node)
+		list_for_each_entry(child, &claim->children, node)
+			child_cancel(child, cause, counts);
 }
 
 /**
@@ -112,14 +145,12 @@ static void cancel_doomed(struct kscope_scope *scope, struct list_head *doomed,
 int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 			struct kscope_cancel_counts *counts)
 {
-	struct kscope_child *child;
 	LIST_HEAD(doomed);
 	int ret;
 
 	spin_lock(&scope->lock);
 	ret = kscope_tally_cancel(&scope->tally);
-	list_for_each_entry(child, &scope->running, node)
-		child_cancel(child, cause, counts);
+	cancel_claims(scope, cause, counts);
 	list_splice_init(&scope->quick.ready, &doomed);
 	list_splice_tail_init(&scope->slow.ready, &doomed);
 	cancel_doomed(scope, &doomed, cause, counts);

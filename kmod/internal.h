@@ -31,6 +31,7 @@
 #include <linux/cred.h>
 #include <linux/list.h>
 #include <linux/memcontrol.h>
+#include <linux/nospec.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -48,13 +49,17 @@
 #define KSCOPE_FREE_FILES 16384UL /* of one user, whatever RLIMIT_NOFILE says */
 #define KSCOPE_MAX_QUICK 16U
 #define KSCOPE_MAX_BUF_BYTES (64ULL << 30)
-#define KSCOPE_BATCH 16U
+#define KSCOPE_BATCH 64U /* children that are spawned under one hold of the lock */
+#define KSCOPE_FEW 8U /* likewise, without a bay */
+#define KSCOPE_CLAIM 16384U /* bytes of work that are taken in one go */
+#define KSCOPE_HELP_BYTES 262144U /* largest child that a waiter runs itself */
 /* For what a caller chooses the size of: it shall not fill the log with failures. */
 #define KSCOPE_GFP (GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
 #define KSCOPE_STEP 65536U /* bytes between two looks at the cancel flag */
 
 struct crypto_shash;
 struct file;
+struct kscope_bay;
 struct page;
 struct shash_desc;
 
@@ -149,38 +154,56 @@ struct kscope_ringbuf {
 
 /**
  * struct kscope_child - a slot, and the child that lives in it
- * @node: S on scope->free, its queue's ready list, scope->running, or a canceller's list
- * @scope: C once the slot was used
+ * @desc: C while the slot is taken; a copy that the caller cannot change
+ * @node: S on scope->free, its queue's ready list, a claim or a canceller's list; on its
+ *	batch while it is reserved
  * @handle: S of the child in it or, if free, of the last one
- * @life: S, but an operation reads life.cause of its own child without
- * @op: C while the slot is taken, like the following up to @spawned_ns
- * @desc: a copy that the caller cannot change
+ * @life: S, but life.cause is read without by whoever has claimed the child
+ * @status: R what the operation returned
+ * @op: C while the slot is taken, like the following up to @cred
+ * @done: R
+ * @value: R
+ * @spawned_ns: CLOCK_MONOTONIC
+ * @scope: C once the slot was used
  * @buf: buffers that it has a lease on
  * @hash: for HASH
  * @piece: its number in @hash
  * @file: for file operations; a reference
  * @cred: of the spawner, likewise
- * @spawned_ns: CLOCK_MONOTONIC
  * @carry: S, then R
- * @done: R
- * @value: R
+ *
+ * Plain children touch the first two cache lines only: of @desc they have but user_data, and
+ * neither @done and @value nor what comes after @scope.
  */
 struct kscope_child {
+	struct kscope_desc desc;
 	struct list_head node;
-	struct kscope_scope *scope;
 	u64 handle;
 	struct kscope_life life;
+	int status;
 	struct kscope_op *op;
-	struct kscope_desc desc;
+	u64 done;
+	u64 value;
+	u64 spawned_ns;
+	struct kscope_scope *scope;
 	struct kscope_buf *buf[KSCOPE_MAX_RANGES];
 	struct kscope_hash *hash;
 	u64 piece;
 	struct file *file;
 	const struct cred *cred;
-	u64 spawned_ns;
 	struct kscope_carry carry;
-	u64 done;
-	u64 value;
+};
+
+/**
+ * struct kscope_claim - children that somebody has taken in order to run them
+ * @node: S on scope->claims while there are any; an hlist is not checked at each step
+ * @children: S, but the owner walks it without; they are RUNNING
+ * @user_data: of the last one that has run; names the claim to hooks
+ */
+struct kscope_claim {
+	struct hlist_node node;
+	struct list_head children;
+	u64 user_data;
 };
 
 /**
@@ -188,8 +211,9 @@ struct kscope_child {
  * @scope: C
  * @ready: S
  * @idle: S lanes that will not look at @ready again until they are kicked
- * @nr_busy: S lanes that will
+ * @nr_busy: S lanes that will, and helpers
  * @max_busy: C so many may
+ * @starting: S a lane was kicked that has not looked yet; the next is kicked when it has
  */
 struct kscope_queue {
 	struct kscope_scope *scope;
@@ -197,6 +221,7 @@ struct kscope_queue {
 	struct list_head idle;
 	u32 nr_busy;
 	u32 max_busy;
+	bool starting;
 };
 
 struct kscope_lane {
@@ -205,19 +230,23 @@ struct kscope_lane {
 	struct kscope_queue *queue; /* C */
 	struct workqueue_struct *wq; /* C */
 	bool slow; /* C its class: takes children that may block */
+	bool used; /* S it was kicked at least once */
+	bool starting; /* S it was kicked, and has not looked */
+	struct kscope_claim claim; /* what it runs */
 };
 
 /**
  * struct kscope_scope - owner of buffers and children
  * @kind: C KSCOPE_KIND_*
  * @policy: C KSCOPE_POLICY_*
+ * @flags: C KSCOPE_SCOPE_*
  * @lock: A
  * @tally: S
  * @closing: S the last reference is gone: whoever ends the last child queues @reap_work
  * @slots: C array of tally.entries children
  * @nr_touched: S slots from here on have never been used
  * @free: S slots that have been used and are free
- * @running: S children that run
+ * @claims: S of everybody who runs children
  * @quick: C children whose op does not block
  * @slow: C the others, and all of an ordered scope
  * @lanes: C
@@ -228,6 +257,8 @@ struct kscope_lane {
  * @pinned_pages: S
  * @hashes: S
  * @nr_hashes: S
+ * @bay: belongs to whoever has set @bay_busy
+ * @bay_busy: A
  * @ring: C
  * @wait: A woken when a child has ended or the state has changed
  * @first: S the first failure
@@ -238,13 +269,14 @@ struct kscope_lane {
 struct kscope_scope {
 	u32 kind;
 	u32 policy;
+	u32 flags;
 	spinlock_t lock; /* as the letter S says, above */
 	struct kscope_tally tally;
 	bool closing;
 	struct kscope_child *slots;
 	u32 nr_touched;
 	struct list_head free;
-	struct list_head running;
+	struct hlist_head claims;
 	struct kscope_queue quick;
 	struct kscope_queue slow;
 	struct kscope_lane *lanes;
@@ -255,6 +287,8 @@ struct kscope_scope {
 	u64 pinned_pages;
 	struct kscope_hash *hashes[KSCOPE_MAX_HASHES];
 	u32 nr_hashes;
+	struct kscope_bay *bay;
+	unsigned long bay_busy;
 	struct kscope_ringbuf *ring;
 	wait_queue_head_t wait;
 	struct {
@@ -275,31 +309,68 @@ struct kscope_charges {
 };
 
 /**
- * struct kscope_draft - a child about to be: what its descriptor names outside the scope
+ * struct kscope_draft - a child about to be: what its descriptor names outside of the scope
  * @op: with a reference
- * @file: with a reference; NULL unless the op takes one
+ * @file: with a reference; NULL unless the op takes one. Not set if @op is plain, like
+ *	@file_error
  * @file_error: why there is no file although the op takes one; it is reported in its turn
- * @child: its slot, once reserved
  */
 struct kscope_draft {
 	struct kscope_op *op;
 	struct file *file;
 	int file_error;
-	struct kscope_child *child;
 };
 
 /**
- * struct kscope_batch - children that are spawned under one lock
- * @descs: filled in by the caller, up to @nr
+ * struct kscope_bay - room for a batch
+ * @descs: copied from the caller
  * @drafts: what became of them
- * @nr: in: descriptors. After reserve: children that have a slot
- * @error: why it is not all of them, or 0
  */
-struct kscope_batch {
+struct kscope_bay {
 	struct kscope_desc descs[KSCOPE_BATCH];
 	struct kscope_draft drafts[KSCOPE_BATCH];
+};
+
+/**
+ * struct kscope_batch - children that are spawned together
+ * @scope: to be the parent
+ * @descs: filled in by the caller, up to @nr, in @room or wherever
+ * @drafts: what became of them
+ * @nr: in: descriptors. out: children that were accepted or reserved
+ * @error: why it is not all of them, or 0
+ * @help: the caller is going to wait, so it may run them; if it does not, it kicks
+ * @mine: it has taken them, and runs them
+ * @min_complete: what it is going to wait for, or 0
+ * @enough: it is there already, after this batch
+ * @work: bytes of work, with what each child costs besides
+ * @now: CLOCK_MONOTONIC, when they are spawned
+ * @children: those that are reserved, in order
+ * @claim: those that the caller has taken to run them itself
+ * @bay: of the scope, if it is used
+ * @room: where descriptors can be copied to
+ * @max: how many fit there
+ * @few_descs: room if there is no bay
+ * @few_drafts: likewise
+ */
+struct kscope_batch {
+	struct kscope_scope *scope;
+	const struct kscope_desc *descs;
+	struct kscope_draft *drafts;
 	u32 nr;
 	int error;
+	bool help;
+	bool mine;
+	bool enough;
+	u32 min_complete;
+	u64 work;
+	u64 now;
+	struct list_head children;
+	struct kscope_claim claim;
+	struct kscope_bay *bay;
+	struct kscope_desc *room;
+	u32 max;
+	struct kscope_desc few_descs[KSCOPE_FEW];
+	struct kscope_draft few_drafts[KSCOPE_FEW];
 };
 
 /* user.c */
@@ -315,7 +386,32 @@ void kscope_user_charges(struct kscope_charges *sum);
 #endif
 
 /* op.c */
-struct kscope_op *kscope_op_get(u32 number);
+static inline bool kscope_op_is_builtin(const struct kscope_op *op)
+{
+	return op->number < KSCOPE_OP_PROVIDER;
+}
+
+#define KSCOPE_NR_BUILTIN (KSCOPE_OP_FSYNC + 1U)
+
+void kscope_ops_init(void);
+extern struct kscope_op *const kscope_builtin_ops[KSCOPE_NR_BUILTIN];
+struct kscope_op *kscope_provider_op_get(u32 number);
+
+/**
+ * kscope_op_get() - find an operation
+ * @number: as descriptors call it
+ *
+ * Context: any but interrupts.
+ * Return: the op with a reference for kscope_op_put(), or NULL.
+ */
+static inline struct kscope_op *kscope_op_get(u32 number)
+{
+	if (number >= KSCOPE_NR_BUILTIN)
+		return kscope_provider_op_get(number);
+	return kscope_builtin_ops[array_index_nospec(number,
+						     KSCOPE_NR_BUILTIN)];
+}
+
 void kscope_op_put(struct kscope_op *op);
 u32 kscope_op_count(void);
 int kscope_op_describe(struct kscope_op_info *info);
@@ -323,49 +419,165 @@ int kscope_op_describe(struct kscope_op_info *info);
 /* ring.c */
 struct kscope_ringbuf *kscope_ring_create(u32 entries, bool mappable);
 void kscope_ring_put(struct kscope_ringbuf *ring);
-u32 kscope_ring_unread(const struct kscope_ringbuf *ring);
-void kscope_ring_post(struct kscope_ringbuf *ring,
-		      const struct kscope_child *child,
-		      const struct kscope_end *end);
 u32 kscope_ring_take(struct kscope_ringbuf *ring,
 		     struct kscope_completion *records, u32 max);
 int kscope_ring_mmap(struct kscope_ringbuf *ring, struct vm_area_struct *vma);
 
+/**
+ * kscope_ring_unread() - completions that the program has not consumed
+ * @ring: whose head is the program's, and may be nonsense
+ *
+ * Context: under the scope's lock, as the program must not be told of a completion that it
+ * cannot see yet.
+ * Return: 0 to the number of entries. A head that cannot be counts as a full ring.
+ */
+static inline u32 kscope_ring_unread(const struct kscope_ringbuf *ring)
+{
+	/* Pairs with the program's store-release after it has read. */
+	u32 head = smp_load_acquire(&ring->head->head);
+
+	return min(ring->tail - head, ring->entries);
+}
+
+/**
+ * kscope_ring_publish() - let the program see what was posted
+ * @ring: of the scope whose lock is held
+ * @tail: after the last record
+ *
+ * Context: under the scope's lock.
+ */
+static inline void kscope_ring_publish(struct kscope_ringbuf *ring, u32 tail)
+{
+	kscope_hook_atomic(KSCOPE_POINT_POSTED);
+	ring->tail = tail;
+	/* The records before the tail; pairs with the program's load-acquire. */
+	smp_store_release(&ring->ring->tail, tail);
+}
+
+/**
+ * kscope_scope_has() - is there what a waiter waits for
+ * @scope: whose
+ * @min_complete: so many unread completions
+ *
+ * Context: under the scope's lock.
+ * Return: true if there are so many, or if nothing is outstanding.
+ */
+static inline bool kscope_scope_has(const struct kscope_scope *scope,
+				    u32 min_complete)
+{
+	return kscope_ring_unread(scope->ring) >= min_complete ||
+	       !kscope_tally_outstanding(&scope->tally);
+}
+
+/**
+ * kscope_scope_helped() - where a scope's waiters find children to run
+ * @scope: whose
+ *
+ * Return: the queue of those that do not block; that of an ordered scope has all.
+ */
+static inline struct kscope_queue *
+kscope_scope_helped(struct kscope_scope *scope)
+{
+	return scope->kind == KSCOPE_KIND_ORDERED ? &scope->slow :
+						    &scope->quick;
+}
+
 /* lane.c */
 int kscope_lanes_create(struct kscope_scope *scope);
 void kscope_lanes_destroy(struct kscope_scope *scope);
-void kscope_queue_add(struct kscope_queue *queue, struct kscope_child *child);
+void kscope_lane_kick(struct kscope_queue *queue);
+
+/**
+ * kscope_queue_kick() - let a lane go, if there is something for it
+ * @queue: perhaps with ready children that no lane knows of
+ *
+ * Context: under the scope's lock.
+ */
+static inline void kscope_queue_kick(struct kscope_queue *queue)
+{
+	lockdep_assert_held(&queue->scope->lock);
+	if (!list_empty(&queue->ready))
+		kscope_lane_kick(queue);
+}
+
+/* claim.c */
+bool kscope_child_is_slow(const struct kscope_child *child);
+void kscope_claim_take(struct kscope_claim *claim, struct kscope_queue *queue);
+void kscope_claim_run(struct kscope_claim *claim);
+void kscope_children_end(struct kscope_scope *scope,
+			 struct list_head *children);
+
+/**
+ * kscope_claim_end() - end the children of a claim
+ * @claim: that was run; left empty
+ * @scope: whose
+ *
+ * Context: under the scope's lock; kscope_scope_notify() comes after it is dropped.
+ */
+static inline void kscope_claim_end(struct kscope_claim *claim,
+				    struct kscope_scope *scope)
+{
+	hlist_del(&claim->node);
+	kscope_children_end(scope, &claim->children);
+}
 
 /* child.c */
-int kscope_child_draft(struct kscope_scope *scope, struct kscope_draft *draft,
-		       const struct kscope_desc *desc);
-void kscope_draft_drop(struct kscope_scope *scope, struct kscope_draft *draft);
-int kscope_child_reserve(struct kscope_scope *scope, struct kscope_draft *draft,
-			 const struct kscope_desc *desc);
-void kscope_child_abort(struct kscope_child *child);
-void kscope_child_publish(struct kscope_child *child);
-void kscope_child_start(struct kscope_child *child);
-void kscope_child_run(struct kscope_child *child);
 struct kscope_child *kscope_child_lookup(struct kscope_scope *scope,
 					 u64 handle);
-void kscope_child_end(struct kscope_child *child, int status);
 void kscope_child_describe(const struct kscope_child *child,
 			   struct kscope_blocker *blocker);
+void kscope_child_drop(struct kscope_child *child);
+void kscope_child_drop_file(struct kscope_child *child);
+
+/* draft.c */
+void kscope_batch_draft(struct kscope_batch *batch);
+void kscope_draft_drop(struct kscope_scope *scope, struct kscope_draft *draft);
+int kscope_draft_resolve(const struct kscope_scope *scope,
+			 const struct kscope_draft *draft,
+			 const struct kscope_desc *desc,
+			 struct kscope_buf **buf, struct kscope_hash **hash);
 
 /* batch.c */
-void kscope_batch_reserve(struct kscope_scope *scope,
-			  struct kscope_batch *batch);
-int kscope_batch_publish(struct kscope_scope *scope,
-			 struct kscope_batch *batch);
-void kscope_batch_abort(struct kscope_scope *scope, struct kscope_batch *batch);
+void kscope_batch_begin(struct kscope_batch *batch, struct kscope_scope *scope,
+			u32 nr);
+void kscope_batch_end(struct kscope_batch *batch);
+int kscope_batch_spawn(struct kscope_batch *batch);
+int kscope_batch_reserve(struct kscope_batch *batch, u64 *handles);
+int kscope_batch_publish(struct kscope_batch *batch);
+void kscope_batch_abort(struct kscope_batch *batch);
+
+/* wait.c */
+int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete,
+		      u64 deadline_ns);
+void kscope_scope_kick(struct kscope_scope *scope);
+void kscope_scope_notify(struct kscope_scope *scope);
 
 /* cancel.c */
 int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 			struct kscope_cancel_counts *counts);
 
 /* buffer.c */
-struct kscope_buf *kscope_buf_lookup(const struct kscope_scope *scope,
-				     u32 handle);
+/**
+ * kscope_buf_lookup() - find a buffer
+ * @scope: that owns it
+ * @handle: from the caller
+ *
+ * Context: under the scope's lock.
+ * Return: the buffer or NULL.
+ */
+static inline struct kscope_buf *
+kscope_buf_lookup(const struct kscope_scope *scope, u32 handle)
+{
+	u32 i = handle & (KSCOPE_MAX_BUFFERS - 1);
+	struct kscope_buf *buf;
+
+	lockdep_assert_held(&scope->lock);
+	if (i >= scope->max_buffers)
+		return NULL;
+	buf = scope->bufs[array_index_nospec(i, scope->max_buffers)].buf;
+	return buf && buf->handle == handle ? buf : NULL;
+}
+
 int kscope_buf_pin(struct kscope_scope *scope, u64 addr, u64 len,
 		   unsigned int access);
 int kscope_buf_drop(struct kscope_scope *scope, u32 handle,
@@ -389,15 +601,12 @@ void kscope_hash_drop_all(struct kscope_scope *scope);
 struct kscope_scope *
 kscope_scope_alloc(const struct kscope_scope_params *params, bool mappable);
 void kscope_scope_close(struct kscope_scope *scope);
-int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete,
-		      u64 deadline_ns);
 int kscope_scope_end(struct kscope_scope *scope,
 		     struct kscope_blocker *blockers, u32 *nr_blockers);
 u32 kscope_scope_blockers(struct kscope_scope *scope,
 			  const struct kscope_buf *buf,
 			  struct kscope_blocker *blockers, u32 max);
 void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query);
-void kscope_scope_notify(struct kscope_scope *scope);
 void kscope_scope_drained(struct kscope_scope *scope);
 int kscope_reaper_start(void);
 void kscope_reaper_stop(void);

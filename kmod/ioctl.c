@@ -123,6 +123,7 @@ static struct file *scope_file(const struct kscope_scope_create *args)
 		.policy = args->policy,
 		.capacity = args->capacity,
 		.max_buffers = args->max_buffers,
+		.flags = args->flags,
 	};
 	struct kscope_scope *scope = kscope_scope_alloc(&params, true);
 	struct file *file;
@@ -235,67 +236,107 @@ static long handle_hash_open(struct call *call)
 	return kscope_hash_open(call->scope, args->name, report_hash, call);
 }
 
-static int copy_handles(u64 user, const struct kscope_batch *batch)
+/*
+ * Memory of the caller may take as long as it likes to be there. Nothing may wait meanwhile
+ * that was left to the caller to run.
+ */
+static int fill_batch(struct kscope_batch *batch, u64 user)
+{
+	const void __user *descs = u64_to_user_ptr(user);
+	size_t size = batch->nr * sizeof(*batch->room);
+	unsigned long left;
+
+	if (!access_ok(descs, size))
+		return -EFAULT;
+	pagefault_disable();
+	left = __copy_from_user_inatomic(batch->room, descs, size);
+	pagefault_enable();
+	if (!left)
+		return 0;
+	kscope_scope_kick(batch->scope);
+	return copy_from_user(batch->room, descs, size) ? -EFAULT : 0;
+}
+
+static int spawn_with_handles(struct kscope_batch *batch, u64 user)
 {
 	u64 handles[KSCOPE_BATCH];
-	u32 i;
+	int nr = kscope_batch_reserve(batch, handles);
 
-	for (i = 0; i < batch->nr; i++)
-		handles[i] = batch->drafts[i].child->handle;
+	if (nr <= 0)
+		return nr;
 	if (copy_to_user(u64_to_user_ptr(user), handles,
-			 batch->nr * sizeof(*handles)))
+			 nr * sizeof(*handles))) {
+		kscope_batch_abort(batch);
 		return -EFAULT;
-	return 0;
+	}
+	return kscope_batch_publish(batch);
 }
 
 /* Return: how many were accepted; if none, why */
-static int spawn_batch(struct kscope_scope *scope,
-		       const struct kscope_spawn *args, u32 done,
-		       struct kscope_batch *batch)
+static int spawn_some(struct kscope_batch *batch,
+		      const struct kscope_spawn *args, u32 done)
 {
-	u64 descs = args->descs + (u64)done * sizeof(batch->descs[0]);
+	int ret;
 
-	batch->nr = min(args->nr - done, kscope_limit(KSCOPE_BATCH));
-	if (copy_from_user(batch->descs, u64_to_user_ptr(descs),
-			   batch->nr * sizeof(batch->descs[0])))
-		return -EFAULT;
-	kscope_batch_reserve(scope, batch);
-	if (args->handles &&
-	    copy_handles(args->handles + (u64)done * sizeof(u64), batch)) {
-		kscope_batch_abort(scope, batch);
-		return -EFAULT;
-	}
-	return kscope_batch_publish(scope, batch);
+	batch->nr = min(args->nr - done, kscope_limit(batch->max));
+	ret = fill_batch(batch, args->descs + (u64)done * sizeof(*batch->room));
+	if (ret)
+		return ret;
+	if (!args->handles)
+		return kscope_batch_spawn(batch);
+	return spawn_with_handles(batch,
+				  args->handles + (u64)done * sizeof(u64));
 }
 
-static noinline_for_stack long spawn_all(struct kscope_scope *scope,
-					 const struct kscope_spawn *args)
+/*
+ * A caller that is going to wait runs the last batch itself if it can; on a machine with one
+ * CPU each of them.
+ */
+static bool is_going_to_help(const struct kscope_batch *batch,
+			     const struct kscope_spawn *args, u32 done)
 {
-	struct kscope_batch batch;
+	if (!args->min_complete || batch->scope->flags & KSCOPE_SCOPE_NO_HELP)
+		return false;
+	return args->nr - done <= batch->max || num_online_cpus() == 1;
+}
+
+/* Return: how many were accepted; if none, why. @wait: is there something to wait for */
+static noinline_for_stack long spawn_all(struct kscope_scope *scope,
+					 const struct kscope_spawn *args,
+					 bool *wait)
+{
+	struct kscope_batch batch __uninitialized;
 	u32 done = 0;
 	int ret = 0;
 
+	kscope_batch_begin(&batch, scope, args->nr);
+	batch.min_complete = args->min_complete;
 	while (done < args->nr && !ret && !fatal_signal_pending(current)) {
-		ret = spawn_batch(scope, args, done, &batch);
+		batch.help = is_going_to_help(&batch, args, done);
+		ret = spawn_some(&batch, args, done);
 		if (ret < 0)
 			break;
 		done += ret;
 		ret = batch.error;
 		cond_resched();
 	}
+	kscope_batch_end(&batch);
+	*wait = args->min_complete && !batch.enough;
 	return done ?: ret;
 }
 
 static long handle_spawn(struct call *call)
 {
 	const struct kscope_spawn *args = &call->args.spawn;
-	long done;
+	bool wait = args->min_complete;
+	long done = 0;
 	int ret;
 
 	if (args->flags & ~KSCOPE_SPAWN_ALL || args->nr > KSCOPE_MAX_CAPACITY)
 		return -EINVAL;
-	done = spawn_all(call->scope, args);
-	if (done < 0 || !args->min_complete)
+	if (args->nr)
+		done = spawn_all(call->scope, args, &wait);
+	if (done < 0 || !wait)
 		return done;
 	ret = kscope_scope_wait(call->scope, args->min_complete,
 				args->deadline_ns);
@@ -401,6 +442,30 @@ static const struct command scope_commands[] = {
 	COMMAND(KSCOPE_IOC_QUERY, struct kscope_query, handle_query),
 };
 
+/*
+ * The size that it should be is what most callers pass, and what should be quick: by words, which
+ * all of the structs consist of.
+ */
+static int copy_args(struct call *call, u32 size)
+{
+	const u64 __user *from = call->user;
+	u64 *to = (u64 *)&call->args;
+	u32 i;
+
+	if (call->size != size)
+		return copy_struct_from_user(&call->args, size, call->user,
+					     call->size);
+	if (!user_read_access_begin(from, size))
+		return -EFAULT;
+	for (i = 0; i < size / sizeof(*to); i++)
+		unsafe_get_user(to[i], &from[i], fault);
+	user_read_access_end();
+	return 0;
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
 static long dispatch(struct kscope_scope *scope, const struct command *commands,
 		     u32 nr, unsigned int cmd, void __user *user)
 {
@@ -419,7 +484,7 @@ static long dispatch(struct kscope_scope *scope, const struct command *commands,
 		return -EINVAL;
 	if (call.size > PAGE_SIZE)
 		return -E2BIG;
-	ret = copy_struct_from_user(&call.args, command->size, user, call.size);
+	ret = copy_args(&call, command->size);
 	return ret ?: command->handle(&call);
 }
 

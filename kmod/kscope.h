@@ -22,12 +22,14 @@ struct kscope_scope;
  * @policy: KSCOPE_POLICY_*
  * @capacity: children that can be outstanding or unread; rounded up to a power of two
  * @max_buffers: buffers that it can own at a time; 0 for 64
+ * @flags: KSCOPE_SCOPE_*
  */
 struct kscope_scope_params {
 	u32 kind;
 	u32 policy;
 	u32 capacity;
 	u32 max_buffers;
+	u32 flags;
 };
 
 /**
@@ -97,6 +99,10 @@ int kscope_child_cancel(struct kscope_scope *scope, u32 what, u64 target,
  *	optional. Atomic context, called at most once, while the child has not ended; @run
  *	may have returned by then, so it touches nothing that @run owns
  * @in_flight: children of this op that live; private
+ * @stray: the bits of a descriptor that must be 0; private, set by kscope_op_register()
+ * @plain: private; children hold nothing but their slot
+ * @cost: private; bytes of work that a child counts for besides its len, when several are
+ *	taken together
  */
 struct kscope_op {
 	const char *name;
@@ -111,6 +117,9 @@ struct kscope_op {
 	int (*run)(struct kscope_child *child);
 	void (*cancel)(struct kscope_child *child);
 	atomic_t in_flight;
+	struct kscope_desc stray;
+	bool plain;
+	u32 cost;
 };
 
 int kscope_op_register(struct kscope_op *op);

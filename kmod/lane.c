@@ -9,12 +9,18 @@
  * time runs, in order.
  *
  * A lane is either idle, and on its queue's idle list, or busy: its work item is queued or
- * running. A busy lane takes one child after the other until the queue is empty, and then
- * goes idle in the same critical section in which it saw that, so that a child that is
- * added later finds either a lane that will look again or an idle one to kick. If the next
- * child is of the other class, the lane hands over to a lane of that class in the same way.
- * After a budget of children a lane goes to the back of its workqueue, so that long scopes
- * do not starve short ones.
+ * running. A busy lane makes claim after claim until the queue is empty, and then goes
+ * idle in the same critical section in which it saw that, so that a child that is added
+ * later finds either a lane that will look again or an idle one to kick. If the next child is
+ * of the other class, the lane hands over to a lane of that class in the same way. A waiter
+ * that helps counts as a busy lane, and so must kick one if it leaves children behind.
+ *
+ * Lanes are woken one after the other: a lane that was kicked, when it first looks and leaves
+ * children behind, kicks the next. So a few children that are done in no time do not wake
+ * as many workers, and many that block still get all of the lanes.
+ *
+ * After a budget of claims a lane goes to the back of its workqueue, so that long scopes do not
+ * starve short ones.
  *
  * A lane may still be between its last unlock and its return when the last child of the
  * scope has ended, or about to queue itself again; kscope_lanes_destroy() ends that.
@@ -25,85 +31,112 @@
 
 #include "internal.h"
 
-#define LANE_BUDGET 64
+#define LANE_BUDGET 64 /* claims */
 
-static bool child_is_slow(const struct kscope_child *child)
-{
-	return child->op->attributes & KSCOPE_OP_BLOCKS;
-}
-
-/* Let an idle lane of the class go; there is none only if all of them are busy. */
-static bool lane_kick(struct kscope_queue *queue, bool slow)
+static struct kscope_lane *lane_find_idle(struct kscope_queue *queue, bool slow)
 {
 	struct kscope_lane *lane;
 
-	list_for_each_entry(lane, &queue->idle, node) {
-		if (lane->slow != slow)
-			continue;
-		list_del_init(&lane->node);
-		queue_work(lane->wq, &lane->work);
-		return true;
-	}
-	return false;
+	list_for_each_entry(lane, &queue->idle, node)
+		if (lane->slow == slow)
+			return lane;
+	return NULL;
 }
 
-/* Return: the child to run, or NULL and the lane is not busy any more */
-static struct kscope_child *lane_next(struct kscope_lane *lane)
+static struct kscope_child *queue_first(struct kscope_queue *queue)
+{
+	return list_first_entry_or_null(&queue->ready, struct kscope_child,
+					node);
+}
+
+/**
+ * kscope_lane_kick() - let an idle lane go, unless there is no need or none may
+ * @queue: with ready children; see kscope_queue_kick()
+ *
+ * Context: under the scope's lock.
+ */
+void kscope_lane_kick(struct kscope_queue *queue)
+{
+	struct kscope_child *child = queue_first(queue);
+	struct kscope_lane *lane;
+
+	lockdep_assert_held(&queue->scope->lock);
+	if (queue->starting || queue->nr_busy >= queue->max_busy)
+		return;
+	lane = lane_find_idle(queue, kscope_child_is_slow(child));
+	if (!lane)
+		return;
+	list_del_init(&lane->node);
+	lane->starting = true;
+	lane->used = true;
+	queue->starting = true;
+	queue->nr_busy++;
+	queue_work(lane->wq, &lane->work);
+}
+
+static void lane_look(struct kscope_lane *lane)
+{
+	if (!lane->starting)
+		return;
+	lane->starting = false;
+	lane->queue->starting = false;
+}
+
+/* Return: has it a claim, or is it not busy any more */
+static bool lane_take(struct kscope_lane *lane)
 {
 	struct kscope_queue *queue = lane->queue;
-	struct kscope_child *child;
+	struct kscope_child *child = queue_first(queue);
+	bool mine = child && kscope_child_is_slow(child) == lane->slow;
 
-	spin_lock(&queue->scope->lock);
-	child = list_first_entry_or_null(&queue->ready, struct kscope_child,
-					 node);
-	if (child && child_is_slow(child) == lane->slow) {
-		kscope_child_start(child);
+	lockdep_assert_held(&queue->scope->lock);
+	lane_look(lane);
+	if (mine) {
+		kscope_claim_take(&lane->claim, queue);
 	} else {
-		if (!child || !lane_kick(queue, child_is_slow(child)))
-			queue->nr_busy--;
+		queue->nr_busy--;
 		list_add(&lane->node, &queue->idle);
-		child = NULL;
 	}
-	spin_unlock(&queue->scope->lock);
-	return child;
+	kscope_queue_kick(queue);
+	return mine;
+}
+
+/* End the last claim and, unless the budget is used up, make the next. */
+static bool lane_turn(struct kscope_lane *lane, bool more)
+{
+	struct kscope_scope *scope = lane->queue->scope;
+	bool ended;
+
+	spin_lock(&scope->lock);
+	ended = !list_empty(&lane->claim.children);
+	if (ended)
+		kscope_claim_end(&lane->claim, scope);
+	more = more && lane_take(lane);
+	spin_unlock(&scope->lock);
+	if (ended)
+		kscope_hook(KSCOPE_POINT_ENDED, lane->claim.user_data);
+	if (ended)
+		kscope_scope_notify(scope);
+	return more;
 }
 
 static void lane_work(struct work_struct *work)
 {
 	struct kscope_lane *lane = container_of(work, struct kscope_lane, work);
-	struct kscope_child *child;
 	u32 budget = kscope_limit(LANE_BUDGET);
-	u64 user_data;
 
-	while (budget--) {
+	do {
 		kscope_hook(KSCOPE_POINT_TAKING, 0);
-		child = lane_next(lane);
-		if (!child) {
+		if (!lane_turn(lane, true)) {
 			kscope_hook(KSCOPE_POINT_IDLE, 0);
 			return;
 		}
-		user_data = child->desc.user_data;
-		kscope_child_run(child);
+		kscope_claim_run(&lane->claim);
 		cond_resched();
-	}
-	kscope_hook(KSCOPE_POINT_REQUEUE, user_data);
+	} while (--budget);
+	lane_turn(lane, false);
+	kscope_hook(KSCOPE_POINT_REQUEUE, lane->claim.user_data);
 	queue_work(lane->wq, &lane->work);
-}
-
-/**
- * kscope_queue_add() - make a child ready to run
- * @queue: of its scope
- * @child: on no list
- *
- * Context: under the scope's lock.
- */
-void kscope_queue_add(struct kscope_queue *queue, struct kscope_child *child)
-{
-	lockdep_assert_held(&queue->scope->lock);
-	list_add_tail(&child->node, &queue->ready);
-	if (queue->nr_busy < queue->max_busy &&
-	    lane_kick(queue, child_is_slow(child)))
-		queue->nr_busy++;
 }
 
 static void queue_init(struct kscope_queue *queue, struct kscope_scope *scope,
@@ -121,10 +154,23 @@ static void lane_init(struct kscope_lane *lane, struct kscope_queue *queue,
 	struct kscope_user *user = queue->scope->ring->user;
 
 	INIT_WORK(&lane->work, lane_work);
+	INIT_LIST_HEAD(&lane->claim.children);
 	lane->queue = queue;
 	lane->slow = slow;
 	lane->wq = slow ? user->slow_wq : user->quick_wq;
 	list_add_tail(&lane->node, &queue->idle);
+}
+
+static u32 lanes_wanted(const struct kscope_scope *scope)
+{
+	switch (scope->kind) {
+	case KSCOPE_KIND_INLINE:
+		return 0;
+	case KSCOPE_KIND_ORDERED:
+		return 1;
+	default:
+		return scope->tally.entries;
+	}
 }
 
 /**
@@ -137,7 +183,7 @@ static void lane_init(struct kscope_lane *lane, struct kscope_queue *queue,
 int kscope_lanes_create(struct kscope_scope *scope)
 {
 	bool ordered = scope->kind == KSCOPE_KIND_ORDERED;
-	u32 entries = ordered ? 1 : scope->tally.entries;
+	u32 entries = lanes_wanted(scope);
 	u32 quick = min3(num_online_cpus(), KSCOPE_MAX_QUICK, entries);
 	u32 slow = min(KSCOPE_MAX_BLOCKING, entries);
 	struct kscope_queue *queue;
@@ -168,6 +214,7 @@ void kscope_lanes_destroy(struct kscope_scope *scope)
 	u32 i;
 
 	for (i = 0; i < scope->nr_lanes; i++)
-		cancel_work_sync(&scope->lanes[i].work);
+		if (scope->lanes[i].used)
+			cancel_work_sync(&scope->lanes[i].work);
 	kvfree(scope->lanes);
 }

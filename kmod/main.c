@@ -18,6 +18,7 @@ static int __init kscope_init(void)
 {
 	int ret;
 
+	kscope_ops_init();
 	ret = kscope_reaper_start();
 	if (ret)
 		return ret;

@@ -14,7 +14,7 @@
 
 #include "internal.h"
 
-static struct kscope_op *const builtin_ops[] = {
+struct kscope_op *const kscope_builtin_ops[KSCOPE_NR_BUILTIN] = {
 	[KSCOPE_OP_NOP] = &kscope_op_nop,
 	[KSCOPE_OP_SLEEP] = &kscope_op_sleep,
 	[KSCOPE_OP_FILL] = &kscope_op_fill,
@@ -30,25 +30,73 @@ static struct kscope_op *const builtin_ops[] = {
 
 static DEFINE_XARRAY_ALLOC(provider_ops);
 
-static bool op_is_builtin(const struct kscope_op *op)
+#define SMALL_COST 256 /* of a child that has nothing but its len to do */
+
+static bool op_takes(const struct kscope_op *op, u32 attributes)
 {
-	return op->number < KSCOPE_OP_PROVIDER;
+	return op->attributes & attributes;
+}
+
+/* The bits of a descriptor that mean nothing to the op */
+static void op_find_strays(struct kscope_op *op)
+{
+	bool second = op->nr_ranges == 2;
+
+	memset(&op->stray, 0xff, sizeof(op->stray));
+	op->stray.op = 0;
+	op->stray.user_data = 0;
+	op->stray.flags = (u16)~KSCOPE_CHILD_ALL;
+	op->stray.op_flags = ~op->op_flags;
+	if (op->nr_ranges) {
+		op->stray.len = 0;
+		op->stray.buf = 0;
+		op->stray.off = 0;
+	}
+	if (second || op_takes(op, KSCOPE_OP_TAKES_FILE))
+		op->stray.buf2 = 0;
+	if (second || op->uses_arg)
+		op->stray.off2 = 0;
+	if (op_takes(op, KSCOPE_OP_TAKES_HASH))
+		op->stray.hash = 0;
+}
+
+/* What is worked out once, so that it need not be for each child */
+static void op_prepare(struct kscope_op *op, bool builtin)
+{
+	bool small = builtin && !op_takes(op, KSCOPE_OP_BLOCKS);
+
+	op_find_strays(op);
+	op->plain = builtin && !op->nr_ranges && !op->check &&
+		    !op_takes(op, KSCOPE_OP_BLOCKS | KSCOPE_OP_TAKES_FILE |
+					  KSCOPE_OP_TAKES_HASH);
+	op->cost = KSCOPE_CLAIM + op_takes(op, KSCOPE_OP_BLOCKS);
+	if (small)
+		op->cost = SMALL_COST;
 }
 
 /**
- * kscope_op_get() - find an operation
+ * kscope_ops_init() - prepare the built-in operations
+ *
+ * Context: module init.
+ */
+void kscope_ops_init(void)
+{
+	u32 i;
+
+	for (i = 0; i < KSCOPE_NR_BUILTIN; i++)
+		op_prepare(kscope_builtin_ops[i], true);
+}
+
+/**
+ * kscope_provider_op_get() - find an operation that is not built in
  * @number: as descriptors call it
  *
  * Context: any but interrupts.
  * Return: the op with a reference for kscope_op_put(), or NULL.
  */
-struct kscope_op *kscope_op_get(u32 number)
+struct kscope_op *kscope_provider_op_get(u32 number)
 {
 	struct kscope_op *op;
-
-	if (number < ARRAY_SIZE(builtin_ops))
-		return builtin_ops[array_index_nospec(number,
-						      ARRAY_SIZE(builtin_ops))];
 
 	rcu_read_lock();
 	op = xa_load(&provider_ops, number);
@@ -70,7 +118,7 @@ void kscope_op_put(struct kscope_op *op)
 {
 	struct module *owner;
 
-	if (op_is_builtin(op))
+	if (kscope_op_is_builtin(op))
 		return;
 	owner = op->owner;
 	if (atomic_dec_and_test(&op->in_flight))
@@ -85,7 +133,7 @@ void kscope_op_put(struct kscope_op *op)
  */
 u32 kscope_op_count(void)
 {
-	u32 nr = ARRAY_SIZE(builtin_ops);
+	u32 nr = KSCOPE_NR_BUILTIN;
 	unsigned long number;
 	struct kscope_op *op;
 
@@ -129,9 +177,9 @@ int kscope_op_describe(struct kscope_op_info *info)
 	int ret = -ENOENT;
 	u32 index;
 
-	for (index = 0; index < ARRAY_SIZE(builtin_ops); index++) {
-		if (op_matches(builtin_ops[index], index, info)) {
-			op_describe(builtin_ops[index], index, info);
+	for (index = 0; index < KSCOPE_NR_BUILTIN; index++) {
+		if (op_matches(kscope_builtin_ops[index], index, info)) {
+			op_describe(kscope_builtin_ops[index], index, info);
 			return 0;
 		}
 	}
@@ -173,6 +221,7 @@ int kscope_op_register(struct kscope_op *op)
 	if (!op_is_sane(op))
 		return -EINVAL;
 	atomic_set(&op->in_flight, 0);
+	op_prepare(op, false);
 	ret = xa_alloc(&provider_ops, &number, NULL, limit, GFP_KERNEL);
 	if (ret)
 		return ret;

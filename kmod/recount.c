@@ -66,6 +66,8 @@ static void recount_children(const struct kscope_scope *scope,
 		found->phase[child->life.phase]++;
 		if (child->life.phase == KSCOPE_PHASE_FREE)
 			continue;
+		if (child->op->plain)
+			continue;
 		found->files += child->file ? 1 : 0;
 		for (i = 0; i < KSCOPE_MAX_RANGES; i++)
 			found->leases += child->buf[i] ? 1 : 0;
@@ -82,7 +84,7 @@ static u64 recount_buffers(const struct kscope_scope *scope,
 
 	for (i = 0; i < scope->max_buffers; i++) {
 		buf = scope->bufs[i].buf;
-		if (!buf || !buf->handle) /* free, or reserved */
+		if (!buf || buf->handle == U32_MAX) /* free, or reserved */
 			continue;
 		found->buffers++;
 		found->pages += buf->cred ? buf->nr_pages : 0;
@@ -124,6 +126,16 @@ static u64 queued_elsewhere(const struct kscope_scope *scope, u64 queued)
 							 max(ready, queued);
 }
 
+static u64 claimed(const struct kscope_scope *scope)
+{
+	struct kscope_claim *claim;
+	u64 nr = 0;
+
+	hlist_for_each_entry(claim, &scope->claims, node)
+		nr += list_length(&claim->children);
+	return nr;
+}
+
 static void check_scope(struct report *report, struct kscope_scope *scope)
 {
 	const struct kscope_tally *tally = &scope->tally;
@@ -141,8 +153,8 @@ static void check_scope(struct report *report, struct kscope_scope *scope)
 	       found.phase[KSCOPE_PHASE_RUNNING]);
 	expect(report, scope, "length of the free list",
 	       list_length(&scope->free), found.phase[KSCOPE_PHASE_FREE]);
-	expect(report, scope, "length of the running list",
-	       list_length(&scope->running), tally->running);
+	expect(report, scope, "length of the claims", claimed(scope),
+	       tally->running);
 	expect(report, scope, "length of the queues",
 	       queued_elsewhere(scope, tally->queued), tally->queued);
 	expect(report, scope, "spawned", tally->spawned,

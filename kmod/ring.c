@@ -112,51 +112,6 @@ void kscope_ring_put(struct kscope_ringbuf *ring)
 }
 
 /**
- * kscope_ring_unread() - completions that the program has not consumed
- * @ring: whose head is the program's, and may be nonsense
- *
- * Context: under the scope's lock, as the program must not be told of a completion that it
- * cannot see yet.
- * Return: 0 to the number of entries. A head that cannot be counts as a full ring.
- */
-u32 kscope_ring_unread(const struct kscope_ringbuf *ring)
-{
-	/* Pairs with the program's store-release after it has read. */
-	u32 head = smp_load_acquire(&ring->head->head);
-
-	return min(ring->tail - head, ring->entries);
-}
-
-/**
- * kscope_ring_post() - post the completion of a child
- * @ring: has a record set aside for it
- * @child: that has ended
- * @end: how
- *
- * Context: under the scope's lock.
- */
-void kscope_ring_post(struct kscope_ringbuf *ring,
-		      const struct kscope_child *child,
-		      const struct kscope_end *end)
-{
-	u32 index = ring->tail & (ring->entries - 1);
-	struct kscope_completion *record = &ring->ring->records[index];
-
-	lockdep_assert_held(&child->scope->lock);
-	record->user_data = child->desc.user_data;
-	record->child = child->handle;
-	record->status = end->status;
-	record->outcome = end->outcome;
-	record->cause = end->cause;
-	record->done = child->done;
-	record->value = child->value;
-	ring->tail++;
-	kscope_hook_atomic(KSCOPE_POINT_POSTED);
-	/* The record before the tail; pairs with the program's load-acquire. */
-	smp_store_release(&ring->ring->tail, ring->tail);
-}
-
-/**
  * kscope_ring_take() - consume completions as a program would
  * @ring: that no program has mapped
  * @records: where to
@@ -168,7 +123,7 @@ void kscope_ring_post(struct kscope_ringbuf *ring,
 u32 kscope_ring_take(struct kscope_ringbuf *ring,
 		     struct kscope_completion *records, u32 max)
 {
-	/* Pairs with the store-release in kscope_ring_post(). */
+	/* Pairs with the store-release in kscope_ring_publish(). */
 	u32 tail = smp_load_acquire(&ring->ring->tail);
 	u32 head = ring->head->head;
 	u32 nr = min(tail - head, max);

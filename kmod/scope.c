@@ -49,6 +49,7 @@ static void scope_free(struct kscope_scope *scope)
 	kscope_buf_drop_all(scope);
 	kscope_hash_drop_all(scope);
 	kscope_ring_put(scope->ring);
+	kfree(scope->bay);
 	kvfree(scope->bufs);
 	kvfree(scope->slots);
 	mem_cgroup_put(scope->memcg);
@@ -63,7 +64,8 @@ static void scope_reap(struct work_struct *work)
 
 static bool params_are_valid(const struct kscope_scope_params *params)
 {
-	return params->kind <= KSCOPE_KIND_ORDERED &&
+	return params->kind <= KSCOPE_KIND_INLINE &&
+	       !(params->flags & ~KSCOPE_SCOPE_ALL) &&
 	       params->policy == KSCOPE_POLICY_COLLECT && params->capacity &&
 	       params->capacity <= KSCOPE_MAX_CAPACITY &&
 	       params->max_buffers <= KSCOPE_MAX_BUFFERS;
@@ -74,11 +76,12 @@ static void scope_init(struct kscope_scope *scope,
 {
 	scope->kind = params->kind;
 	scope->policy = params->policy;
+	scope->flags = params->flags;
 	scope->max_buffers = params->max_buffers ?: KSCOPE_DEFAULT_BUFFERS;
 	spin_lock_init(&scope->lock);
 	kscope_tally_init(&scope->tally, roundup_pow_of_two(params->capacity));
 	INIT_LIST_HEAD(&scope->free);
-	INIT_LIST_HEAD(&scope->running);
+	INIT_HLIST_HEAD(&scope->claims);
 	init_waitqueue_head(&scope->wait);
 	INIT_WORK(&scope->reap_work, scope_reap);
 }
@@ -225,105 +228,12 @@ void kscope_scope_drained(struct kscope_scope *scope)
 		queue_work(reaper_wq, &scope->reap_work);
 }
 
-/**
- * kscope_scope_notify() - wake those who wait for the scope
- * @scope: in which something has ended or changed
- *
- * Context: any but interrupts, without the scope's lock. The caller keeps the scope alive: it is
- * one of its lanes, or holds its file.
- */
-void kscope_scope_notify(struct kscope_scope *scope)
-{
-	if (wq_has_sleeper(&scope->wait))
-		wake_up_poll(&scope->wait, EPOLLIN | EPOLLRDNORM | EPOLLOUT |
-						   EPOLLWRNORM | EPOLLHUP);
-}
-
-static bool scope_is_ready(struct kscope_scope *scope, u32 min_complete)
-{
-	bool ready;
-
-	spin_lock(&scope->lock);
-	ready = kscope_ring_unread(scope->ring) >= min_complete ||
-		!kscope_tally_outstanding(&scope->tally);
-	spin_unlock(&scope->lock);
-	return ready;
-}
-
-static int wait_until(struct kscope_scope *scope, u32 min_complete,
-		      ktime_t *expires)
-{
-	if (scope_is_ready(scope, min_complete))
-		return 0;
-	if (signal_pending(current))
-		return -ERESTARTSYS;
-	kscope_hook_atomic(KSCOPE_POINT_WAITING);
-	if (!schedule_hrtimeout_range(expires, 0, HRTIMER_MODE_ABS))
-		return scope_is_ready(scope, min_complete) ? 0 : -ETIMEDOUT;
-	return -EAGAIN;
-}
-
-/**
- * kscope_scope_wait() - wait for completions
- * @scope: whose
- * @min_complete: so many unread ones; U32_MAX to wait until nothing is outstanding
- * @deadline_ns: CLOCK_MONOTONIC, or 0 for none
- *
- * Context: process context; sleeps, interruptibly.
- * Return: 0 if there are so many or if nothing is outstanding, -ETIMEDOUT, -ERESTARTSYS.
- */
-int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete,
-		      u64 deadline_ns)
-{
-	ktime_t expires = min_t(u64, deadline_ns, KTIME_MAX);
-	DEFINE_WAIT(wait);
-	int ret;
-
-	if (scope_is_ready(scope, min_complete))
-		return 0;
-	do {
-		prepare_to_wait(&scope->wait, &wait, TASK_INTERRUPTIBLE);
-		ret = wait_until(scope, min_complete,
-				 deadline_ns ? &expires : NULL);
-	} while (ret == -EAGAIN);
-	finish_wait(&scope->wait, &wait);
-	return ret;
-}
-
-/**
- * kscope_scope_join() - wait until nothing is outstanding
- * @scope: whose children to wait for
- * @deadline_ns: CLOCK_MONOTONIC, or 0 for none
- * @result: filled in on success; may be NULL
- *
- * Context: process context; sleeps, interruptibly. Not from a child of the same scope.
- * Return: 0 and no child that was spawned before touches a buffer any more; -ETIMEDOUT;
- * -ERESTARTSYS.
- */
-int kscope_scope_join(struct kscope_scope *scope, u64 deadline_ns,
-		      struct kscope_join_result *result)
-{
-	int ret = kscope_scope_wait(scope, U32_MAX, deadline_ns);
-
-	if (ret || !result)
-		return ret;
-	spin_lock(&scope->lock);
-	*result = (struct kscope_join_result){
-		.first_error = scope->first.status,
-		.first_child = scope->first.child,
-		.first_user_data = scope->first.user_data,
-		.nr_failed = scope->tally.failed,
-		.nr_cancelled = scope->tally.cancelled,
-	};
-	spin_unlock(&scope->lock);
-	return 0;
-}
-EXPORT_SYMBOL_GPL(kscope_scope_join);
-
 static bool child_borrows(const struct kscope_child *child,
 			  const struct kscope_buf *buf)
 {
-	return !buf || child->buf[0] == buf || child->buf[1] == buf;
+	if (!buf || child->op->plain)
+		return !buf;
+	return child->buf[0] == buf || child->buf[1] == buf;
 }
 
 static u32 list_blockers(const struct list_head *list,
@@ -359,10 +269,13 @@ u32 kscope_scope_blockers(struct kscope_scope *scope,
 			  const struct kscope_buf *buf,
 			  struct kscope_blocker *blockers, u32 max)
 {
-	u32 nr;
+	struct kscope_claim *claim;
+	u32 nr = 0;
 
 	lockdep_assert_held(&scope->lock);
-	nr = list_blockers(&scope->running, buf, blockers, max);
+	hlist_for_each_entry(claim, &scope->claims, node)
+		nr += list_blockers(&claim->children, buf, blockers + nr,
+				    max - nr);
 	nr += list_blockers(&scope->slow.ready, buf, blockers + nr, max - nr);
 	nr += list_blockers(&scope->quick.ready, buf, blockers + nr, max - nr);
 	return nr;

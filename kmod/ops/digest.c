@@ -100,6 +100,14 @@ static int hash_run(struct kscope_child *child)
 	return digest_piece(child);
 }
 
+/* What is not the last piece has no second range. */
+static int hash_check(const struct kscope_desc *desc)
+{
+	if (desc->op_flags & KSCOPE_HASH_LAST)
+		return 0;
+	return desc->buf2 || desc->off2 ? -EINVAL : 0;
+}
+
 struct kscope_op kscope_op_hash = {
 	.name = "hash",
 	.owner = THIS_MODULE,
@@ -108,5 +116,6 @@ struct kscope_op kscope_op_hash = {
 	.op_flags = KSCOPE_HASH_ALL,
 	.nr_ranges = 2,
 	.access = { KSCOPE_ACCESS_READ, KSCOPE_ACCESS_WRITE },
+	.check = hash_check,
 	.run = hash_run,
 };

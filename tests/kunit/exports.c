@@ -8,19 +8,15 @@
 #include "internal.h"
 
 EXPORT_SYMBOL_NS_GPL(kscope_tally_init, KSCOPE_KUNIT);
-EXPORT_SYMBOL_NS_GPL(kscope_tally_outstanding, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_tally_admits, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_tally_cancel, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_tally_release, KSCOPE_KUNIT);
-EXPORT_SYMBOL_NS_GPL(kscope_life_reserve, KSCOPE_KUNIT);
-EXPORT_SYMBOL_NS_GPL(kscope_life_abort, KSCOPE_KUNIT);
-EXPORT_SYMBOL_NS_GPL(kscope_life_publish, KSCOPE_KUNIT);
-EXPORT_SYMBOL_NS_GPL(kscope_life_start, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_life_cancel, KSCOPE_KUNIT);
-EXPORT_SYMBOL_NS_GPL(kscope_life_end, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_life_state, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_ring_create, KSCOPE_KUNIT);
-EXPORT_SYMBOL_NS_GPL(kscope_ring_post, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_ring_put, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_ring_take, KSCOPE_KUNIT);
-EXPORT_SYMBOL_NS_GPL(kscope_ring_unread, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_children_end, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_batch_begin, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_batch_spawn, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_batch_end, KSCOPE_KUNIT);

@@ -1,29 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Operations of another module: registering, misbehaving, being cancelled, going away.
+ * Operations of another module: registering, misbehaving, being cancelled, going away; and by
+ * whom they are run.
  */
 #include <kunit/test.h>
 #include <linux/completion.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 
-#include "kscope.h"
+#include "internal.h"
 
 /**
  * struct fake - an op that does what the test says
- * @op: registered
+ * @op: registered; may block
+ * @quick: likewise; does not
  * @entered: a child runs
  * @leave: let it go on
  * @status: what it returns
  * @cancels: how often the cancel callback came
+ * @runs: how often @quick was run
+ * @own_runs: of these, by @task
+ * @task: that of the test
  * @scope: that its children belong to
  */
 struct fake {
 	struct kscope_op op;
+	struct kscope_op quick;
 	struct completion entered;
 	struct completion leave;
 	int status;
 	atomic_t cancels;
+	atomic_t runs;
+	atomic_t own_runs;
+	struct task_struct *task;
 	struct kscope_scope *scope;
 };
 
@@ -36,6 +45,14 @@ static int fake_run(struct kscope_child *child)
 	wait_for_completion(&fake->leave);
 	kscope_child_set_value(child, 42);
 	return fake->status;
+}
+
+static int quick_run(struct kscope_child *child)
+{
+	atomic_inc(&fake->runs);
+	if (current == fake->task)
+		atomic_inc(&fake->own_runs);
+	return 0;
 }
 
 static void fake_cancel(struct kscope_child *child)
@@ -64,7 +81,14 @@ static int provider_test_init(struct kunit *test)
 		.run = fake_run,
 		.cancel = fake_cancel,
 	};
+	fake->quick = (struct kscope_op){
+		.name = "quick",
+		.owner = THIS_MODULE,
+		.run = quick_run,
+	};
+	fake->task = current;
 	KUNIT_ASSERT_EQ(test, kscope_op_register(&fake->op), 0);
+	KUNIT_ASSERT_EQ(test, kscope_op_register(&fake->quick), 0);
 	fake->scope = kscope_scope_create(&params);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(fake->scope));
 	return 0;
@@ -74,7 +98,20 @@ static void provider_test_exit(struct kunit *test)
 {
 	complete_all(&fake->leave);
 	kscope_scope_destroy(fake->scope);
+	kscope_op_unregister(&fake->quick);
 	kscope_op_unregister(&fake->op);
+}
+
+static void use_scope(struct kunit *test, u32 kind, u32 flags)
+{
+	struct kscope_scope_params params = { .capacity = 8,
+					      .kind = kind,
+					      .flags = flags };
+	struct kscope_scope *scope = kscope_scope_create(&params);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(scope));
+	kscope_scope_destroy(fake->scope);
+	fake->scope = scope;
 }
 
 static struct kscope_desc fake_desc(void)
@@ -202,6 +239,96 @@ static void rows_that_make_no_sense_are_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kscope_op_register(&file), -EINVAL);
 }
 
+/* As a call spawns that is going to wait. Return: has it run them itself */
+static bool spawn_to_wait(struct kunit *test, u32 nr)
+{
+	struct kscope_desc descs[2] = { { .op = fake->quick.number },
+					{ .op = fake->quick.number } };
+	struct kscope_batch *batch =
+		kunit_kzalloc(test, sizeof(*batch), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, batch);
+	kscope_batch_begin(batch, fake->scope, nr);
+	batch->help = true;
+	batch->min_complete = nr;
+	batch->descs = descs;
+	batch->nr = nr;
+	KUNIT_EXPECT_EQ(test, kscope_batch_spawn(batch), nr);
+	KUNIT_EXPECT_EQ(test, batch->enough, batch->mine);
+	kscope_batch_end(batch);
+	return batch->mine;
+}
+
+static void spawner_that_will_wait_runs_a_small_batch(struct kunit *test)
+{
+	struct kscope_completion record;
+
+	KUNIT_EXPECT_TRUE(test, spawn_to_wait(test, 1));
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->own_runs), 1);
+	KUNIT_EXPECT_EQ(test, kscope_scope_reap(fake->scope, &record, 1), 1);
+	KUNIT_EXPECT_EQ(test, kscope_scope_join(fake->scope, 0, NULL), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->runs), 1);
+}
+
+static void join_helps(struct kunit *test)
+{
+	KUNIT_EXPECT_FALSE(test, spawn_to_wait(test, 2));
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->runs), 0);
+	KUNIT_EXPECT_EQ(test, kscope_scope_join(fake->scope, 0, NULL), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->runs), 2);
+	KUNIT_EXPECT_GE(test, atomic_read(&fake->own_runs), 1);
+}
+
+static void join_of_an_ordered_scope_helps(struct kunit *test)
+{
+	use_scope(test, KSCOPE_KIND_ORDERED, 0);
+	KUNIT_EXPECT_FALSE(test, spawn_to_wait(test, 2));
+	KUNIT_EXPECT_EQ(test, kscope_scope_join(fake->scope, 0, NULL), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->runs), 2);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->own_runs), 2);
+}
+
+static void join_does_not_help_where_it_shall_not(struct kunit *test)
+{
+	use_scope(test, KSCOPE_KIND_PARALLEL, KSCOPE_SCOPE_NO_HELP);
+	KUNIT_EXPECT_FALSE(test, spawn_to_wait(test, 2));
+	KUNIT_EXPECT_EQ(test, kscope_scope_join(fake->scope, 0, NULL), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->runs), 2);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->own_runs), 0);
+}
+
+static void join_leaves_blocking_children_to_the_lanes(struct kunit *test)
+{
+	struct kscope_desc desc = { .op = fake->quick.number };
+
+	use_scope(test, KSCOPE_KIND_ORDERED, 0);
+	spawn_running(test);
+	KUNIT_EXPECT_EQ(test, kscope_child_spawn(fake->scope, &desc, 1, NULL),
+			1);
+	KUNIT_EXPECT_EQ(test,
+			kscope_scope_join(fake->scope,
+					  ktime_get_ns() + NSEC_PER_MSEC, NULL),
+			-ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->runs), 0);
+	let_it_end(test, 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->runs), 1);
+}
+
+static void spawner_of_an_inline_scope_runs_children(struct kunit *test)
+{
+	struct kscope_desc desc = { .op = fake->quick.number };
+	struct kscope_desc blocks = fake_desc();
+
+	use_scope(test, KSCOPE_KIND_INLINE, 0);
+	KUNIT_EXPECT_EQ(test, kscope_child_spawn(fake->scope, &desc, 1, NULL),
+			1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->own_runs), 1);
+	KUNIT_EXPECT_EQ(test, kscope_child_spawn(fake->scope, &blocks, 1, NULL),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->op.in_flight), 0);
+	KUNIT_EXPECT_EQ(test, kscope_scope_release(fake->scope), 0);
+}
+
 static struct kunit_case provider_cases[] = {
 	KUNIT_CASE(registered_op_runs),
 	KUNIT_CASE(nonsense_from_an_op_is_an_io_error),
@@ -209,6 +336,12 @@ static struct kunit_case provider_cases[] = {
 	KUNIT_CASE(cancel_is_delivered_once),
 	KUNIT_CASE(unregister_waits_for_the_last_child),
 	KUNIT_CASE(rows_that_make_no_sense_are_refused),
+	KUNIT_CASE(spawner_that_will_wait_runs_a_small_batch),
+	KUNIT_CASE(join_helps),
+	KUNIT_CASE(join_of_an_ordered_scope_helps),
+	KUNIT_CASE(join_does_not_help_where_it_shall_not),
+	KUNIT_CASE(join_leaves_blocking_children_to_the_lanes),
+	KUNIT_CASE(spawner_of_an_inline_scope_runs_children),
 	{}
 };
 

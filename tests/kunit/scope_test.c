@@ -91,9 +91,10 @@ static void params_that_make_no_sense_are_refused(struct kunit *test)
 	static const struct kscope_scope_params bad[] = {
 		{ .capacity = 0 },
 		{ .capacity = (1U << 20) + 1 },
-		{ .capacity = 1, .kind = KSCOPE_KIND_ORDERED + 1 },
+		{ .capacity = 1, .kind = KSCOPE_KIND_INLINE + 1 },
 		{ .capacity = 1, .policy = KSCOPE_POLICY_COLLECT + 1 },
 		{ .capacity = 1, .max_buffers = 4097 },
+		{ .capacity = 1, .flags = KSCOPE_SCOPE_ALL + 1 },
 	};
 	size_t i;
 
@@ -297,6 +298,96 @@ static void ordered_scope_keeps_the_order(struct kunit *test)
 	kscope_scope_destroy(scope);
 }
 
+static void make_inline(struct kunit *test)
+{
+	struct kscope_scope_params params = { .kind = KSCOPE_KIND_INLINE,
+					      .capacity = CAPACITY };
+	struct kscope_scope *scope = kscope_scope_create(&params);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(scope));
+	kscope_scope_destroy(scope_of(test));
+	test->priv = scope;
+}
+
+static int spawn_many(struct kunit *test, const struct kscope_desc *descs,
+		      u32 nr)
+{
+	return kscope_child_spawn(scope_of(test), descs, nr, NULL);
+}
+
+static u32 reap(struct kunit *test, struct kscope_completion *record)
+{
+	return kscope_scope_reap(scope_of(test), record, 1);
+}
+
+/* Nobody waits here. */
+static void inline_scope_runs_children_as_they_are_spawned(struct kunit *test)
+{
+	struct kscope_desc descs[CAPACITY];
+	struct kscope_completion record;
+	u8 *mem = kunit_kzalloc(test, 64, GFP_KERNEL);
+	int buf, i;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mem);
+	make_inline(test);
+	buf = kscope_buf_add(scope_of(test), mem, 64, RW);
+	KUNIT_ASSERT_GT(test, buf, 0);
+	for (i = 0; i < CAPACITY; i++) {
+		descs[i] = i % 2 ? make_nop(i) : fill(buf, 64, i);
+		descs[i].user_data = i;
+	}
+	KUNIT_EXPECT_EQ(test, spawn_many(test, descs, CAPACITY), CAPACITY);
+	KUNIT_EXPECT_EQ(test, mem[0], CAPACITY - 2);
+	for (i = 0; i < CAPACITY; i++) {
+		KUNIT_ASSERT_EQ(test, reap(test, &record), 1);
+		KUNIT_EXPECT_EQ(test, record.user_data, i);
+		KUNIT_EXPECT_EQ(test, record.outcome, KSCOPE_FINISHED);
+	}
+	KUNIT_EXPECT_EQ(test, kscope_buf_remove(scope_of(test), buf), 0);
+	KUNIT_EXPECT_EQ(test, kscope_scope_release(scope_of(test)), 0);
+}
+
+static void inline_scope_tells_handles_that_have_ended(struct kunit *test)
+{
+	struct kscope_cancel_counts counts;
+	struct kscope_completion record;
+	u64 handle;
+
+	make_inline(test);
+	handle = spawn_one(test, make_nop(1));
+	KUNIT_EXPECT_EQ(test,
+			cancel(test, KSCOPE_CANCEL_CHILD, handle, &counts),
+			-ENOENT);
+	KUNIT_EXPECT_EQ(test, reap(test, &record), 1);
+	KUNIT_EXPECT_EQ(test, record.child, handle);
+}
+
+static void inline_scope_refuses_what_may_block(struct kunit *test)
+{
+	struct kscope_desc descs[] = { make_nop(0), sleep_until(0, 1),
+				       make_nop(2) };
+	struct kscope_completion record;
+
+	make_inline(test);
+	KUNIT_EXPECT_EQ(test, spawn_many(test, &descs[1], 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, spawn_many(test, descs, ARRAY_SIZE(descs)), 1);
+	KUNIT_EXPECT_EQ(test, reap(test, &record), 1);
+	KUNIT_EXPECT_EQ(test, record.user_data, 0);
+	KUNIT_EXPECT_EQ(test, reap(test, &record), 0);
+}
+
+static void inline_scope_stops_at_a_full_ring(struct kunit *test)
+{
+	struct kscope_desc descs[CAPACITY + 1] = {};
+	struct kscope_completion record;
+
+	make_inline(test);
+	KUNIT_EXPECT_EQ(test, spawn_many(test, descs, CAPACITY + 1), CAPACITY);
+	KUNIT_EXPECT_EQ(test, spawn_many(test, descs, 1), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, reap(test, &record), 1);
+	spawn_one(test, make_nop(1));
+}
+
 static struct kunit_case scope_cases[] = {
 	KUNIT_CASE(params_that_make_no_sense_are_refused),
 	KUNIT_CASE(each_child_leaves_one_completion),
@@ -309,6 +400,10 @@ static struct kunit_case scope_cases[] = {
 	KUNIT_CASE(cancelled_scope_refuses_and_ends),
 	KUNIT_CASE(destroy_waits_for_children),
 	KUNIT_CASE(ordered_scope_keeps_the_order),
+	KUNIT_CASE(inline_scope_runs_children_as_they_are_spawned),
+	KUNIT_CASE(inline_scope_tells_handles_that_have_ended),
+	KUNIT_CASE(inline_scope_refuses_what_may_block),
+	KUNIT_CASE(inline_scope_stops_at_a_full_ring),
 	{}
 };
 

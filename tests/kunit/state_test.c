@@ -8,16 +8,34 @@
 
 #define ENTRIES 4
 
+static void make_reserved(struct kscope_life *life, struct kscope_tally *tally)
+{
+	kscope_life_reserve(life);
+	kscope_tally_reserve(tally, 1);
+}
+
+static void publish(struct kscope_life *life, struct kscope_tally *tally)
+{
+	kscope_life_publish(life);
+	kscope_tally_publish(tally, 1);
+}
+
+static void start(struct kscope_life *life, struct kscope_tally *tally)
+{
+	kscope_life_start(life);
+	kscope_tally_start(tally, 1);
+}
+
 static void make_queued(struct kscope_life *life, struct kscope_tally *tally)
 {
-	kscope_life_reserve(life, tally);
-	kscope_life_publish(life, tally);
+	make_reserved(life, tally);
+	publish(life, tally);
 }
 
 static void make_running(struct kscope_life *life, struct kscope_tally *tally)
 {
 	make_queued(life, tally);
-	kscope_life_start(life, tally);
+	start(life, tally);
 }
 
 static void open_scope_admits_up_to_its_entries(struct kunit *test)
@@ -37,17 +55,71 @@ static void open_scope_admits_up_to_its_entries(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kscope_tally_outstanding(&tally), ENTRIES);
 }
 
+static void room_is_what_nobody_has_taken(struct kunit *test)
+{
+	struct kscope_life life[ENTRIES] = {};
+	struct kscope_tally tally;
+	u32 unread;
+	int i;
+
+	kscope_tally_init(&tally, ENTRIES);
+	for (i = 0; i <= ENTRIES; i++) {
+		for (unread = 0; unread <= ENTRIES - i; unread++)
+			KUNIT_EXPECT_EQ(test, kscope_tally_room(&tally, unread),
+					ENTRIES - i - unread);
+		KUNIT_EXPECT_EQ(test,
+				kscope_tally_room(&tally, ENTRIES - i + 1), 0);
+		KUNIT_EXPECT_EQ(test, kscope_tally_room(&tally, U32_MAX), 0);
+		if (i < ENTRIES)
+			make_queued(&life[i], &tally);
+	}
+}
+
+static void closed_scope_has_no_room(struct kunit *test)
+{
+	struct kscope_tally tally;
+
+	kscope_tally_init(&tally, ENTRIES);
+	kscope_tally_cancel(&tally);
+	KUNIT_EXPECT_EQ(test, kscope_tally_room(&tally, 0), 0);
+	kscope_tally_release(&tally);
+	KUNIT_EXPECT_EQ(test, kscope_tally_room(&tally, 0), 0);
+}
+
+static void children_are_counted_together(struct kunit *test)
+{
+	struct kscope_tally tally;
+
+	kscope_tally_init(&tally, ENTRIES);
+	kscope_tally_reserve(&tally, ENTRIES);
+	KUNIT_EXPECT_EQ(test, tally.reserved, ENTRIES);
+	kscope_tally_abort(&tally, 1);
+	KUNIT_EXPECT_EQ(test, tally.reserved, ENTRIES - 1);
+	kscope_tally_publish(&tally, ENTRIES - 1);
+	KUNIT_EXPECT_EQ(test, tally.reserved, 0);
+	KUNIT_EXPECT_EQ(test, tally.queued, ENTRIES - 1);
+	KUNIT_EXPECT_EQ(test, tally.spawned, ENTRIES - 1);
+	kscope_tally_start(&tally, ENTRIES - 1);
+	KUNIT_EXPECT_EQ(test, tally.queued, 0);
+	KUNIT_EXPECT_EQ(test, tally.running, ENTRIES - 1);
+	kscope_tally_finish(&tally, ENTRIES - 1);
+	KUNIT_EXPECT_EQ(test, tally.running, 0);
+	KUNIT_EXPECT_EQ(test, tally.completed, ENTRIES - 1);
+	KUNIT_EXPECT_EQ(test, tally.failed, 0);
+	KUNIT_EXPECT_EQ(test, tally.cancelled, 0);
+}
+
 static void every_phase_counts_as_outstanding(struct kunit *test)
 {
 	struct kscope_life life = {};
 	struct kscope_tally tally;
 
 	kscope_tally_init(&tally, ENTRIES);
-	kscope_life_reserve(&life, &tally);
+	make_reserved(&life, &tally);
 	KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), -EBUSY);
-	kscope_life_publish(&life, &tally);
+	publish(&life, &tally);
 	KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), -EBUSY);
-	kscope_life_start(&life, &tally);
+	start(&life, &tally);
 	KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), -EBUSY);
 	kscope_life_end(&life, &tally, 0);
 	KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), 0);
@@ -60,8 +132,9 @@ static void aborted_child_never_existed(struct kunit *test)
 	struct kscope_tally tally;
 
 	kscope_tally_init(&tally, ENTRIES);
-	kscope_life_reserve(&life, &tally);
-	kscope_life_abort(&life, &tally);
+	make_reserved(&life, &tally);
+	kscope_life_abort(&life);
+	kscope_tally_abort(&tally, 1);
 	KUNIT_EXPECT_EQ(test, tally.spawned, 0);
 	KUNIT_EXPECT_EQ(test, tally.completed, 0);
 	KUNIT_EXPECT_EQ(test, kscope_tally_outstanding(&tally), 0);
@@ -88,7 +161,7 @@ static void reserved_child_cannot_be_cancelled(struct kunit *test)
 	struct kscope_tally tally;
 
 	kscope_tally_init(&tally, ENTRIES);
-	kscope_life_reserve(&life, &tally);
+	make_reserved(&life, &tally);
 	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_CALLER),
 			KSCOPE_VERDICT_GONE);
 	KUNIT_EXPECT_EQ(test, life.cause, KSCOPE_CAUSE_NONE);
@@ -183,8 +256,63 @@ static void end_of_a_running_child_is_told_apart(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kscope_tally_outstanding(&tally), 0);
 }
 
+static void quick_end_is_for_those_that_have_just_finished(struct kunit *test)
+{
+	const struct end_case *c = test->param_value;
+	bool finishes = c->outcome == KSCOPE_FINISHED;
+	struct kscope_life life = {}, old;
+	struct kscope_tally tally;
+
+	kscope_tally_init(&tally, ENTRIES);
+	make_running(&life, &tally);
+	if (c->cause)
+		kscope_life_cancel(&life, c->cause);
+	old = life;
+	KUNIT_EXPECT_EQ(test, kscope_life_finish(&life, c->status), finishes);
+	KUNIT_EXPECT_EQ(test, life.cause, old.cause);
+	KUNIT_EXPECT_EQ(test, life.phase,
+			finishes ? KSCOPE_PHASE_FREE : KSCOPE_PHASE_RUNNING);
+}
+
+static void quick_end_is_not_for_those_that_do_not_run(struct kunit *test)
+{
+	struct kscope_life life = {};
+	struct kscope_tally tally;
+
+	kscope_tally_init(&tally, ENTRIES);
+	KUNIT_EXPECT_FALSE(test, kscope_life_finish(&life, 0));
+	make_reserved(&life, &tally);
+	KUNIT_EXPECT_FALSE(test, kscope_life_finish(&life, 0));
+	publish(&life, &tally);
+	KUNIT_EXPECT_FALSE(test, kscope_life_finish(&life, 0));
+	kscope_life_cancel(&life, KSCOPE_CAUSE_CALLER);
+	KUNIT_EXPECT_FALSE(test, kscope_life_finish(&life, 0));
+	KUNIT_EXPECT_EQ(test, life.phase, KSCOPE_PHASE_QUEUED);
+}
+
+static void both_ways_of_an_end_come_to_the_same(struct kunit *test)
+{
+	struct kscope_tally quick_tally, tally;
+	struct kscope_life quick = {}, life = {};
+	struct kscope_end end;
+
+	kscope_tally_init(&quick_tally, ENTRIES);
+	kscope_tally_init(&tally, ENTRIES);
+	make_running(&quick, &quick_tally);
+	make_running(&life, &tally);
+	KUNIT_EXPECT_TRUE(test, kscope_life_finish(&quick, 0));
+	kscope_tally_finish(&quick_tally, 1);
+	end = kscope_life_end(&life, &tally, 0);
+	KUNIT_EXPECT_EQ(test, end.outcome, KSCOPE_FINISHED);
+	KUNIT_EXPECT_EQ(test, quick.both, life.both);
+	KUNIT_EXPECT_MEMEQ(test, &quick_tally, &tally, sizeof(tally));
+}
+
 static struct kunit_case state_cases[] = {
 	KUNIT_CASE(open_scope_admits_up_to_its_entries),
+	KUNIT_CASE(room_is_what_nobody_has_taken),
+	KUNIT_CASE(closed_scope_has_no_room),
+	KUNIT_CASE(children_are_counted_together),
 	KUNIT_CASE(every_phase_counts_as_outstanding),
 	KUNIT_CASE(aborted_child_never_existed),
 	KUNIT_CASE(cancelled_scope_admits_nothing),
@@ -192,6 +320,10 @@ static struct kunit_case state_cases[] = {
 	KUNIT_CASE(queued_child_that_is_cancelled_never_starts),
 	KUNIT_CASE(first_cause_stands),
 	KUNIT_CASE_PARAM(end_of_a_running_child_is_told_apart, end_gen_params),
+	KUNIT_CASE_PARAM(quick_end_is_for_those_that_have_just_finished,
+			 end_gen_params),
+	KUNIT_CASE(quick_end_is_not_for_those_that_do_not_run),
+	KUNIT_CASE(both_ways_of_an_end_come_to_the_same),
 	{}
 };
 

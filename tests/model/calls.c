@@ -5,7 +5,7 @@
 #include "world.h"
 
 /* A call has ended: if the fd is closed and this was the last, it ends the scope. */
-static void call_ends(struct scope *scope)
+void call_ends(struct scope *scope)
 {
 	if (scope->step != STEP_LEFT || scope_has_calls(scope))
 		return;
@@ -14,7 +14,7 @@ static void call_ends(struct scope *scope)
 }
 
 /* Return: 1 + a thread that is outside of all calls, or 0. They are alike. */
-static int idle_thread(const struct world *world)
+int idle_thread(const struct world *world)
 {
 	int t;
 
@@ -24,7 +24,7 @@ static int idle_thread(const struct world *world)
 	return 0;
 }
 
-static bool may_call(const struct world *world, const struct scope *scope)
+bool may_call(const struct world *world, const struct scope *scope)
 {
 	return scope->step == STEP_USED && idle_thread(world);
 }
@@ -37,83 +37,105 @@ bool rule_create(struct world *world, struct scope *scope, int arg)
 	return true;
 }
 
-static struct child *find_free(struct scope *scope)
-{
-	int i;
-
-	for (i = 0; i < scope->entries; i++)
-		if (scope->child[i].life.phase == KSCOPE_PHASE_FREE)
-			return &scope->child[i];
-	return NULL;
-}
-
-static void note_refusal(int ret, int nr)
+static void note_refusal(int ret)
 {
 	events[SPAWN_FULL] += ret == -EAGAIN;
-	events[SPAWN_CUT] += ret == -EAGAIN && nr;
 	events[SPAWN_CANCELLED] += ret == -ECANCELED;
 	events[SPAWN_RELEASED] += ret == -ESHUTDOWN;
 }
 
-/* As kscope_batch_reserve() */
+/* As batch_fit() and batch_admit(). Return: were any reserved */
+static bool reserve(struct scope *scope, int thread, __u32 wanted)
+{
+	__u32 unread = ring_unread(scope);
+	__u32 room = kscope_tally_room(&scope->tally, unread);
+
+	if (!room) {
+		note_refusal(kscope_tally_admits(&scope->tally, unread));
+		return false;
+	}
+	events[SPAWN_CUT] += room < wanted;
+	batch_reserve(scope, THREAD(thread), room < wanted ? room : wanted);
+	return true;
+}
+
+/*
+ * As kscope_batch_reserve(). A spawn that tells no handles does this and what comes next under one
+ * hold of the lock; nothing of that can be seen that is not seen here as well.
+ */
 bool rule_reserve(struct world *world, struct scope *scope, int arg)
 {
-	struct child *child;
-	int nr, ret = 0;
-
-	if (!may_call(world, scope))
-		return false;
-	for (nr = 0; nr <= arg; nr++) {
-		ret = kscope_tally_admits(&scope->tally, ring_unread(scope));
-		if (ret)
-			break;
-		child = find_free(scope);
-		PROMISE(child, "a child is admitted, and there is no slot");
-		if (!child)
-			return true;
-		child_reserve(scope, child, idle_thread(world) - 1);
-	}
-	note_refusal(ret, nr);
-	return nr;
+	return may_call(world, scope) &&
+	       reserve(scope, idle_thread(world) - 1, arg + 1);
 }
 
 static bool has_reserved(const struct scope *scope, int thread)
 {
-	int i;
-
-	for (i = 0; i < scope->entries; i++)
-		if (scope->child[i].life.phase == KSCOPE_PHASE_RESERVED &&
-		    scope->child[i].spawner == thread)
-			return true;
-	return false;
+	return owner_has(scope, THREAD(thread), KSCOPE_PHASE_RESERVED);
 }
 
-/* The batch of a thread is accepted, or none of it is. */
-static void batch_end(struct scope *scope, int thread,
-		      void (*end)(struct scope *scope, struct child *child))
+/* The next batch of a call that has left one without a kick */
+bool rule_reserve_more(struct world *world, struct scope *scope, int arg)
 {
-	struct child *child;
-	int i;
-
-	for (i = 0; i < scope->entries; i++) {
-		child = &scope->child[i];
-		if (child->life.phase == KSCOPE_PHASE_RESERVED &&
-		    child->spawner == thread)
-			end(scope, child);
-	}
-	call_ends(scope);
+	if (!(scope->going & 1 << arg) || has_reserved(scope, arg) ||
+	    owner_has(scope, THREAD(arg), KSCOPE_PHASE_RUNNING))
+		return false;
+	if (!reserve(scope, arg, 1))
+		return false;
+	events[SPAWNER_GOES_ON]++;
+	return true;
 }
 
-/* As kscope_batch_publish() */
+/* As kscope_batch_publish(), to see whether the scope is still open. Return: is it */
+static bool publish(struct scope *scope, int thread)
+{
+	int ret = kscope_tally_open(&scope->tally);
+
+	events[PUBLISH_REFUSED] += !!ret;
+	if (ret)
+		batch_abort(scope, THREAD(thread));
+	return !ret;
+}
+
 bool rule_publish(struct world *world, struct scope *scope, int arg)
 {
-	int ret;
+	if (!has_reserved(scope, arg) || !scope->lanes)
+		return false;
+	if (publish(scope, arg)) {
+		batch_publish(scope, THREAD(arg));
+		queue_kick(scope);
+	}
+	call_ends(scope);
+	return true;
+}
 
+/* batch->help: somebody who is going to wait kicks no lane, and has to do so later. */
+bool rule_publish_quietly(struct world *world, struct scope *scope, int arg)
+{
+	if (!has_reserved(scope, arg) || !scope->lanes)
+		return false;
+	if (publish(scope, arg)) {
+		batch_publish(scope, THREAD(arg));
+		scope->going |= 1 << arg;
+	}
+	call_ends(scope);
+	return true;
+}
+
+/* batch->mine: it runs them itself; that of an inline scope always does. */
+bool rule_publish_and_run(struct world *world, struct scope *scope, int arg)
+{
 	if (!has_reserved(scope, arg))
 		return false;
-	ret = kscope_tally_open(&scope->tally);
-	events[PUBLISH_REFUSED] += !!ret;
-	batch_end(scope, arg, ret ? child_abort : child_publish);
+	if (scope->lanes &&
+	    (scope->nr_busy >= scope->lanes || scope_ready(scope)))
+		return false;
+	if (publish(scope, arg)) {
+		batch_start(scope, THREAD(arg));
+		scope->nr_busy++;
+	} else {
+		call_ends(scope);
+	}
 	return true;
 }
 
@@ -122,8 +144,21 @@ bool rule_abort(struct world *world, struct scope *scope, int arg)
 {
 	if (!has_reserved(scope, arg))
 		return false;
-	batch_end(scope, arg, child_abort);
+	batch_abort(scope, THREAD(arg));
+	call_ends(scope);
 	return true;
+}
+
+/* Does one of its children run that was not told */
+static bool has_untold(const struct scope *scope, __u8 owner)
+{
+	const struct child *child = scope->child;
+
+	for (; child < scope->child + scope->entries; child++)
+		if (child->life.phase == KSCOPE_PHASE_RUNNING &&
+		    child->owner == owner && !child->life.cause)
+			return true;
+	return false;
 }
 
 /*
@@ -143,6 +178,8 @@ bool rule_cancel_child(struct world *world, struct scope *scope, int arg)
 	news = child_cancel(scope, child, KSCOPE_CAUSE_CALLER);
 	events[CANCEL_AGAIN] += child->accepted && !news;
 	events[CANCEL_RUNNING] += child->accepted && news;
+	events[CANCEL_PART] += child->life.phase == KSCOPE_PHASE_RUNNING &&
+			       has_untold(scope, child->owner);
 	return news;
 }
 

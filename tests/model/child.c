@@ -5,8 +5,12 @@
  */
 #include "world.h"
 
-/* What a child returns, and what its completion must say of it */
+/*
+ * What a child returns, and what its completion must say of it. Plain children are tried the
+ * quick way first, as child_finish() does.
+ */
 struct ending {
+	bool plain;
 	int returned;
 	int status;
 	__u16 untold; /* outcome */
@@ -14,18 +18,23 @@ struct ending {
 };
 
 static const struct ending endings[] = {
-	{ -ECANCELED, -ECANCELED, KSCOPE_FAILED, KSCOPE_STOPPED },
-	{ -EIO, -EIO, KSCOPE_FAILED, KSCOPE_FAILED },
-	{ -511, -511, KSCOPE_FAILED, KSCOPE_FAILED },
-	{ -512, -EIO, KSCOPE_FAILED, KSCOPE_FAILED }, /* not for programs */
-	{ 17, -EIO, KSCOPE_FAILED, KSCOPE_FAILED }, /* no errno */
-	{ 0, 0, KSCOPE_FINISHED, KSCOPE_FINISHED_ANYWAY },
+	{ true, -ECANCELED, -ECANCELED, KSCOPE_FAILED, KSCOPE_STOPPED },
+	{ true, -EIO, -EIO, KSCOPE_FAILED, KSCOPE_FAILED },
+	{ true, -511, -511, KSCOPE_FAILED, KSCOPE_FAILED },
+	{ true, -512, -EIO, KSCOPE_FAILED,
+	  KSCOPE_FAILED }, /* not for programs */
+	{ true, 17, -EIO, KSCOPE_FAILED, KSCOPE_FAILED }, /* no errno */
+	{ false, 0, 0, KSCOPE_FINISHED, KSCOPE_FINISHED_ANYWAY },
+	{ true, 0, 0, KSCOPE_FINISHED, KSCOPE_FINISHED_ANYWAY },
 };
 
 #define NR_ENDINGS ((int)ARRAY_SIZE(endings))
+#define FINISHES (&endings[NR_ENDINGS - 1])
 
 static const struct ending never_started = {
-	.returned = 0, /* not looked at */
+	.plain = true,
+	.returned =
+		0, /* not looked at; the last child in the slot has finished */
 	.status = -ECANCELED,
 	.told = KSCOPE_NEVER_STARTED,
 };
@@ -55,26 +64,54 @@ static void count_end(struct counts *counts, __u16 outcome)
 			     outcome == KSCOPE_STOPPED;
 }
 
-/* As kscope_child_end() */
-static void child_end(struct scope *scope, struct child *child,
-		      const struct ending *ending)
+/* As child_finish(). Return: was that the end */
+static bool child_finish(struct child *child, const struct ending *ending)
+{
+	bool finishes = child->life.phase == KSCOPE_PHASE_RUNNING &&
+			!child->life.cause && !ending->returned;
+	struct kscope_life old = child->life;
+	bool finished;
+
+	if (!ending->plain)
+		return false;
+	finished = kscope_life_finish(&child->life, ending->returned);
+	PROMISE(finished == finishes, "the quick way takes the wrong ones");
+	PROMISE(finished || child->life.both == old.both,
+		"the quick way changes what it does not take");
+	return finished;
+}
+
+static void child_end_slowly(struct scope *scope, struct child *child,
+			     const struct ending *ending)
 {
 	__u8 cause = child->life.cause;
-	__u16 outcome = cause ? ending->told : ending->untold;
 	struct kscope_end end;
 
 	end = kscope_life_end(&child->life, &scope->tally, ending->returned);
 	PROMISE(end.cause == cause, "the completion names another cause");
-	PROMISE(end.outcome == outcome, "the completion has a wrong outcome");
+	PROMISE(end.outcome == (cause ? ending->told : ending->untold),
+		"the completion has a wrong outcome");
 	PROMISE(end.status == ending->status,
 		"the completion has a wrong status");
+}
+
+/* As kscope_children_end(), for one of them. Return: those that go the quick way */
+static __u32 child_end(struct scope *scope, struct child *child,
+		       const struct ending *ending)
+{
+	__u16 outcome = child->life.cause ? ending->told : ending->untold;
+	bool finished = child_finish(child, ending);
+
+	if (!finished)
+		child_end_slowly(scope, child, ending);
 	PROMISE(child->life.phase == KSCOPE_PHASE_FREE, "an end is no end");
 	PROMISE(child->accepted, "a second completion");
 	child->accepted = false;
 	child->doomed = false;
+	child->owner = 0;
 	count_end(&scope->counts, outcome);
 	ring_post(scope);
-	drained(scope);
+	return finished;
 }
 
 static bool is_new(const struct child *child, __u8 phase)
@@ -82,57 +119,138 @@ static bool is_new(const struct child *child, __u8 phase)
 	return child->life.phase == phase && !child->life.cause;
 }
 
-/* As kscope_child_reserve() */
-void child_reserve(struct scope *scope, struct child *child, int thread)
+static bool belongs(const struct child *child, __u8 owner, __u8 phase)
 {
-	kscope_life_reserve(&child->life, &scope->tally);
-	PROMISE(is_new(child, KSCOPE_PHASE_RESERVED),
-		"a reserved child is not as new");
-	PROMISE(scope->shut == KSCOPE_SCOPE_OPEN, "a closed scope reserves");
-	child->spawner = thread;
+	return child->life.phase == phase && child->owner == owner;
 }
 
-/* As kscope_child_publish(), kscope_queue_add() */
-void child_publish(struct scope *scope, struct child *child)
+static struct child *find_free(struct scope *scope)
 {
-	__u32 busy = scope->pending + scope->looking +
-		     scope_count(scope, KSCOPE_PHASE_RUNNING);
-
-	kscope_life_publish(&child->life, &scope->tally);
-	PROMISE(scope->shut == KSCOPE_SCOPE_OPEN, "a closed scope accepts");
-	PROMISE(is_new(child, KSCOPE_PHASE_QUEUED),
-		"a published child is not queued");
-	child->accepted = true;
-	scope->counts.spawned++;
-	if (busy < scope->lanes)
-		scope->pending++;
-}
-
-void child_abort(struct scope *scope, struct child *child)
-{
-	kscope_life_abort(&child->life, &scope->tally);
-	PROMISE(child->life.phase == KSCOPE_PHASE_FREE, "an abort is no end");
-}
-
-void child_start(struct scope *scope, struct child *child)
-{
-	kscope_life_start(&child->life, &scope->tally);
-	PROMISE(is_new(child, KSCOPE_PHASE_RUNNING),
-		"a started child does not just run");
-}
-
-/* As kscope_child_run(): each thing that it can return ends it, and comes to the same world. */
-void child_return(struct scope *scope, int slot)
-{
-	struct scope other;
 	int i;
 
-	for (i = 0; i < NR_ENDINGS - 1; i++) {
-		other = *scope;
-		child_end(&other, &other.child[slot], &endings[i]);
-		scope_check(&other);
+	for (i = 0; i < scope->entries; i++)
+		if (scope->child[i].life.phase == KSCOPE_PHASE_FREE)
+			return &scope->child[i];
+	return NULL;
+}
+
+/* As batch_admit(), up to what makes children ready */
+void batch_reserve(struct scope *scope, __u8 owner, __u32 nr)
+{
+	struct child *child;
+	__u32 i;
+
+	PROMISE(scope->shut == KSCOPE_SCOPE_OPEN, "a closed scope reserves");
+	for (i = 0; i < nr; i++) {
+		child = find_free(scope);
+		PROMISE(child, "there is room for a child, and no slot");
+		if (!child)
+			return;
+		kscope_life_reserve(&child->life);
+		PROMISE(is_new(child, KSCOPE_PHASE_RESERVED),
+			"a reserved child is not as new");
+		child->owner = owner;
 	}
-	child_end(scope, &scope->child[slot], &endings[i]);
+	kscope_tally_reserve(&scope->tally, nr);
+}
+
+void batch_publish(struct scope *scope, __u8 owner)
+{
+	struct child *child = scope->child;
+	__u32 nr = 0;
+
+	PROMISE(scope->shut == KSCOPE_SCOPE_OPEN, "a closed scope accepts");
+	for (; child < scope->child + scope->entries; child++) {
+		if (!belongs(child, owner, KSCOPE_PHASE_RESERVED))
+			continue;
+		kscope_life_publish(&child->life);
+		PROMISE(is_new(child, KSCOPE_PHASE_QUEUED),
+			"a published child is not queued");
+		child->owner = 0;
+		child->accepted = true;
+		nr++;
+	}
+	scope->counts.spawned += nr;
+	kscope_tally_publish(&scope->tally, nr);
+}
+
+static void child_start(struct child *child, __u8 owner)
+{
+	kscope_life_start(&child->life);
+	PROMISE(is_new(child, KSCOPE_PHASE_RUNNING),
+		"a started child does not just run");
+	child->owner = owner;
+}
+
+/* The spawner publishes its batch and starts it under the same hold. */
+void batch_start(struct scope *scope, __u8 owner)
+{
+	__u32 others = scope_ready(scope);
+
+	batch_publish(scope, owner);
+	PROMISE(!others, "a spawner overtakes those that are ready");
+	claim_take(scope, owner, scope_ready(scope));
+}
+
+void batch_abort(struct scope *scope, __u8 owner)
+{
+	struct child *child = scope->child;
+	__u32 nr = 0;
+
+	for (; child < scope->child + scope->entries; child++) {
+		if (!belongs(child, owner, KSCOPE_PHASE_RESERVED))
+			continue;
+		kscope_life_abort(&child->life);
+		PROMISE(child->life.phase == KSCOPE_PHASE_FREE,
+			"an abort is no end");
+		child->owner = 0;
+		nr++;
+	}
+	kscope_tally_abort(&scope->tally, nr);
+}
+
+/* As kscope_claim_take(), of so many ready children */
+void claim_take(struct scope *scope, __u8 owner, __u32 nr)
+{
+	__u32 i;
+
+	for (i = 0; i < nr; i++)
+		child_start(find_queued(scope, false), owner);
+	kscope_tally_start(&scope->tally, nr);
+}
+
+/* As kscope_claim_end(), if @odd ends so and the others finish */
+static void claim_end_so(struct scope *scope, __u8 owner, int odd,
+			 const struct ending *ending)
+{
+	struct child *child = scope->child;
+	__u32 nr_finished = 0;
+	int i;
+
+	for (i = 0; i < scope->entries; i++, child++)
+		if (belongs(child, owner, KSCOPE_PHASE_RUNNING))
+			nr_finished += child_end(scope, child,
+						 i == odd ? ending : FINISHES);
+	kscope_tally_finish(&scope->tally, nr_finished);
+	drained(scope);
+}
+
+/* Each thing that a child can return ends it, and comes to the same world. */
+void claim_end(struct scope *scope, __u8 owner)
+{
+	struct scope other;
+	int i, odd;
+
+	for (odd = 0; odd < scope->entries; odd++)
+		for (i = 0; i < NR_ENDINGS - 1; i++) {
+			if (!belongs(&scope->child[odd], owner,
+				     KSCOPE_PHASE_RUNNING))
+				break;
+			other = *scope;
+			claim_end_so(&other, owner, odd, &endings[i]);
+			scope_check_children(&other);
+		}
+	claim_end_so(scope, owner, -1, NULL);
 }
 
 static enum kscope_verdict verdict_on(const struct kscope_life *life)
@@ -157,8 +275,11 @@ bool child_cancel(struct scope *scope, struct child *child, __u8 cause)
 	PROMISE(child->life.phase == old.phase, "a cancel changed the phase");
 	PROMISE(child->life.cause == (news ? cause : old.cause),
 		"the first cause does not stand");
-	if (verdict == KSCOPE_VERDICT_ENDS)
-		child_end(scope, child, &never_started);
+	if (verdict == KSCOPE_VERDICT_ENDS) {
+		kscope_tally_finish(&scope->tally,
+				    child_end(scope, child, &never_started));
+		drained(scope);
+	}
 	return news;
 }
 

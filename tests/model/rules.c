@@ -29,13 +29,11 @@ static bool rule_close_next(struct world *world, struct scope *scope, int arg)
 	return true;
 }
 
-/* As scope_free(), which waits for the lanes that run and cancels those that are queued */
+/* As scope_free(). Lanes that are pending are cancelled, or find nothing and return. */
 static bool scope_free(struct scope *scope)
 {
 	PROMISE(!scope_taken(scope), "freed with a child outstanding");
 	PROMISE(!scope_has_calls(scope), "freed with a call inside");
-	if (scope->looking)
-		return false;
 	scope->step = STEP_GONE;
 	return true;
 }
@@ -63,58 +61,6 @@ static bool rule_reap(struct world *world, struct scope *scope, int arg)
 	return scope->step == STEP_REAP && scope_free(scope);
 }
 
-static bool rule_lane_begins(struct world *world, struct scope *scope, int arg)
-{
-	__u32 active = 0;
-	int s;
-
-	if (!scope->pending)
-		return false;
-	for (s = 0; s < NR_SCOPES; s++)
-		active += world->scope[s].looking +
-			  scope_count(&world->scope[s], KSCOPE_PHASE_RUNNING);
-	if (active >= NR_WORKERS)
-		return false;
-	scope->pending--;
-	scope->looking++;
-	return true;
-}
-
-/* As lane_next(): it takes a child, or goes idle */
-static bool rule_lane_looks(struct world *world, struct scope *scope, int arg)
-{
-	struct child *child = find_queued(scope, false);
-
-	if (!scope->looking)
-		return false;
-	scope->looking--;
-	if (!child)
-		return true;
-	child_start(scope, child);
-	return true;
-}
-
-/* It has used up its budget, and queues itself again. */
-static bool rule_lane_yields(struct world *world, struct scope *scope, int arg)
-{
-	if (!scope->looking)
-		return false;
-	scope->looking--;
-	scope->pending++;
-	return true;
-}
-
-static bool rule_child_returns(struct world *world, struct scope *scope,
-			       int arg)
-{
-	if (scope->child[arg].life.phase != KSCOPE_PHASE_RUNNING)
-		return false;
-	child_return(scope, arg);
-	events[REAPER_BY_CHILD] += scope->step == STEP_REAP;
-	scope->looking++;
-	return true;
-}
-
 struct rule {
 	const char *words;
 	bool (*take)(struct world *world, struct scope *scope, int arg);
@@ -126,9 +72,15 @@ struct rule {
 static const struct rule rules[] = {
 	{ "is created", rule_create, 1, .own = false },
 	{ "a spawner reserves", rule_reserve, BATCH, .own = false },
+	{ "a spawner goes on", rule_reserve_more, NR_THREADS, .own = false },
 	{ "a spawner publishes", rule_publish, NR_THREADS, .own = true },
+	{ "a spawner that will wait publishes", rule_publish_quietly,
+	  NR_THREADS, .own = true },
+	{ "a spawner publishes and runs them", rule_publish_and_run, NR_THREADS,
+	  .own = true },
 	{ "a spawner backs out", rule_abort, NR_THREADS, .own = false },
-	{ "a child is cancelled", rule_cancel_child, MAX_ENTRIES, true, false },
+	{ "a child is cancelled", rule_cancel_child, MAX_ENTRIES,
+	  .slots = true },
 	{ "is cancelled", rule_cancel_scope, 1, .own = false },
 	{ "the canceller goes on", rule_cancel_next, 1, .own = true },
 	{ "a release is tried", rule_release, 1, .own = false },
@@ -140,10 +92,18 @@ static const struct rule rules[] = {
 	{ "the closer frees it", rule_close_free, 1, .own = true },
 	{ "the closer dies", rule_hand_over, 1, .own = false },
 	{ "the reaper frees it", rule_reap, 1, .own = true },
-	{ "a worker takes a lane", rule_lane_begins, 1, .own = true },
-	{ "a lane looks for a child", rule_lane_looks, 1, .own = true },
-	{ "a lane gives way", rule_lane_yields, 1, .own = false },
-	{ "a child returns", rule_child_returns, MAX_ENTRIES, true, true },
+	{ "a lane looks for children", rule_lane_looks, .own = true,
+	  .nr_args = 2 * CLAIM },
+	{ "a lane ends its claim", rule_lane_ends, .own = true,
+	  .nr_args = MAX_LANES * CLAIM },
+	{ "a lane gives way", rule_lane_yields, MAX_LANES, .own = false },
+	{ "a lane hands over", rule_lane_hands_over, .own = false,
+	  .nr_args = 2 + MAX_LANES },
+	{ "a waiter helps", rule_help, CLAIM, .own = false },
+	{ "a spawner waits", rule_spawner_waits, .own = true,
+	  .nr_args = NR_THREADS * (CLAIM + 1) },
+	{ "a helper ends its claim", rule_helper_ends, .own = true,
+	  .nr_args = NR_THREADS * (CLAIM + 1) },
 };
 
 const unsigned int nr_rules = ARRAY_SIZE(rules);
@@ -165,6 +125,7 @@ const char *event_words(unsigned int event)
 		[CANCEL_QUEUED] = "a cancel meets a queued child",
 		[CANCEL_DOOMED] = "a cancel meets a child of a canceller",
 		[CANCEL_RUNNING] = "a cancel meets a running child",
+		[CANCEL_PART] = "a cancel meets a part of a claim",
 		[CANCEL_AGAIN] = "a cancel meets a child that was told",
 		[CANCEL_RELEASED] = "a cancel meets a released scope",
 		[RELEASE_BUSY] = "a release is refused",
@@ -172,6 +133,13 @@ const char *event_words(unsigned int event)
 		[CLOSE_BY_CALL] = "the last call ends a closed scope",
 		[REAPER_AT_ONCE] = "the closer queues the reaper",
 		[REAPER_BY_CHILD] = "the last child queues the reaper",
+		[KICK_LATER] = "a kick while a lane is starting",
+		[KICK_FULL] = "a kick while all places are taken",
+		[HELP_FULL] = "a waiter finds no place",
+		[HELPER_KICKS] = "a helper leaves children behind",
+		[SPAWNER_HELPS] = "a spawner takes what it left ready",
+		[SPAWNER_KICKS] = "a spawner leaves children to the lanes",
+		[SPAWNER_GOES_ON] = "a spawner has left a batch without a kick",
 	};
 
 	return words[event];
@@ -182,7 +150,8 @@ static bool is_like_the_one_before(const struct scope *scope, int i)
 	const struct child *a = &scope->child[i], *b = a - 1;
 
 	return i && a->life.phase == b->life.phase &&
-	       a->life.cause == b->life.cause && a->doomed == b->doomed;
+	       a->life.cause == b->life.cause && a->doomed == b->doomed &&
+	       a->owner == b->owner;
 }
 
 /* One step from @world, which it leaves in @after. Return: has anything happened */

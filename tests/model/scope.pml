@@ -3,18 +3,19 @@
  * The life of a scope with a nested one: who may touch what until when, and that it ends.
  *
  * Two threads share one fd, and through it a root scope and, once one of them has made it, a
- * scope nested in it. Three children live in them, lanes run them, and a reaper frees what
- * nobody waits for. A d_step is what the module does under one hold of a scope's lock, or one
- * step of the workqueue core or of a running child; anything may happen between two of them.
- * What is decided inside of one is looked at by states.c; so are the ring and what happens when
- * it is full. Children that are in the same place are counted, not named.
+ * scope nested in it. Three children live in them. Lanes run them, and so does a thread that
+ * waits for the root; a reaper frees what nobody waits for. A d_step is what the module does
+ * under one hold of a scope's lock, or one step of the workqueue core or of a running child;
+ * anything may happen between two of them. What is decided inside of one is looked at by
+ * states.c; so are the ring and what happens when it is full, children that are taken together,
+ * and who is woken for them. Children that are in the same place are counted, not named.
  *
  * Left out are calls that would change nothing. The first step of a call takes a reference to
  * the file along, and its last one drops it; a moment earlier or later makes a difference only
  * if it is the last, and then the rest of the call is the close.
  *
- * The root scope is kmod/scope.c, lane.c, batch.c and cancel.c as they are. Nested scopes are
- * the protocol that the code is going to follow:
+ * The root scope is kmod/scope.c, lane.c, claim.c, wait.c, batch.c and cancel.c as they are.
+ * Nested scopes are the protocol that the code is going to follow:
  *
  *   - Each scope has a lock of its own, and no two of them are held together.
  *   - A nested scope counts in its parent from the moment it is linked, which happens under the
@@ -37,12 +38,13 @@
 #define NR_CHILDREN 3
 #endif
 #define NR_LANES 3	/* two of the root, one of the nested scope */
+#define NR_RUNNERS 5	/* and the two threads, when they help the root */
 
 #define ROOT 0
 #define NESTED 1
 
 mtype = { OPEN, CANCELLED, RELEASED };
-mtype = { SPAWN, CANCEL, RELEASE, DONE };
+mtype = { SPAWN, CANCEL, RELEASE, HELP, DONE };
 
 /* scopes */
 mtype state[2] = OPEN;
@@ -66,13 +68,13 @@ bool locked;		/* the root's lock is held by somebody who is about to let it go *
 byte unborn = NR_CHILDREN;
 byte accepted, posted;
 
-/* lanes */
+/* lanes, and threads that help */
 bool idle[NR_LANES] = true;
 bool pending[NR_LANES];
 bool executing[NR_LANES];
 bool no_queueing[NR_LANES];
-bool has_child[NR_LANES];	/* one that is outstanding */
-bool told[NR_LANES];		/* that child has been */
+bool has_child[NR_RUNNERS];	/* one that is outstanding */
+bool told[NR_RUNNERS];		/* that child has been */
 #ifdef BUG_FLUSH
 byte ran[NR_LANES];
 #endif
@@ -86,7 +88,7 @@ byte reaps;
 bool cancel_returned;	/* of the root */
 
 #define USE assert(!freed)
-#define scope_of(lane) (lane / 2)
+#define scope_of(runner) (runner == 2)
 #define is_drained(s) (outstanding[s] == 0 && (s == NESTED || nested == 0))
 #ifdef BUG_ORDER
 #define may_release(s) (state[s] != RELEASED && outstanding[s] == 0)
@@ -94,9 +96,12 @@ bool cancel_returned;	/* of the root */
 #define may_release(s) (state[s] != RELEASED && is_drained(s))
 #endif
 /* A child of the nested scope may borrow from the root as well. */
-#define may_touch(lane) (!freed && has_child[lane] && pinned[scope_of(lane)] && pinned[ROOT])
+#define may_touch(runner) (!freed && has_child[runner] && pinned[scope_of(runner)] && pinned[ROOT])
 
-#define is_served(s) (s == ROOT && !(idle[0] && idle[1]) || s == NESTED && !idle[2])
+/* Lanes that will look, and helpers. The nested scope has a single lane, and no helpers. */
+#define nr_busy (!idle[0] + !idle[1] + has_child[3] + has_child[4])
+#define may_kick(s) (s == NESTED || nr_busy < 2)
+#define is_served(s) (s == ROOT && nr_busy > 0 || s == NESTED && !idle[2])
 
 inline queue_work(lane)
 {
@@ -115,7 +120,7 @@ inline drained_root()
 	fi
 }
 
-/* kscope_child_end(), under the scope's lock. Sets last: the nested scope has ended. */
+/* kscope_children_end(), under the scope's lock. Sets last: the nested scope has ended. */
 inline child_end(scope)
 {
 	outstanding[scope]--;
@@ -127,12 +132,12 @@ inline child_end(scope)
 	fi
 }
 
-inline lane_child_end(lane)
+inline runner_child_end(runner)
 {
-	assert(has_child[lane]);
-	has_child[lane] = false;
-	told[lane] = false;
-	child_end(scope_of(lane))
+	assert(has_child[runner]);
+	has_child[runner] = false;
+	told[runner] = false;
+	child_end(scope_of(runner))
 }
 
 /* The nested scope has ended, as far as its parent is concerned. Under the parent's lock. */
@@ -144,7 +149,7 @@ inline tell_parent()
 	drained_root()
 }
 
-/* kscope_queue_add() */
+/* kscope_queue_kick() */
 inline kick(scope)
 {
 	l = scope * 2;
@@ -153,7 +158,7 @@ inline kick(scope)
 	:: else -> break
 	od;
 	if
-	:: l < NR_LANES && scope_of(l) == scope ->
+	:: ready[scope] > 0 && may_kick(scope) && l < NR_LANES && scope_of(l) == scope ->
 		idle[l] = false;
 		queue_work(l)
 	:: else
@@ -193,26 +198,26 @@ inline publish(accept)
 			assert(state[s] == OPEN && !cancel_returned);
 			nr--;
 			accepted++;
-			ready[s]++;
-			kick(s)
+			ready[s]++
 		:: nr > 0 && !(accept) ->
 			nr--;
 			unborn++;
 			outstanding[s]--
 		:: else -> break
 		od;
+		kick(s);
 		leave()
 	}
 }
 
 /* child_cancel() of a running one, under the scope's lock */
-inline tell(lane)
+inline tell(runner)
 {
 	if
-	:: has_child[lane] ->
-		told[lane] = true;
+	:: has_child[runner] ->
+		told[runner] = true;
 #ifdef BUG_ACK
-		lane_child_end(lane)
+		runner_child_end(runner)
 #endif
 	:: else
 	fi
@@ -229,8 +234,8 @@ inline cancel_begin()
 		fi;
 		l = 0;
 		do
-		:: l < NR_LANES && scope_of(l) == s -> tell(l); l++
-		:: l < NR_LANES && scope_of(l) != s -> l++
+		:: l < NR_RUNNERS && scope_of(l) == s -> tell(l); l++
+		:: l < NR_RUNNERS && scope_of(l) != s -> l++
 		:: else -> break
 		od;
 		l = 0;
@@ -286,6 +291,44 @@ inline create()
 	d_step { USE; made = true; nested = 1; leave() }
 }
 
+/* The operation, until it is done or sees that it has been told; and the end of the child */
+inline run_child()
+{
+	do
+#ifdef BUG_STUCK
+	:: d_step { assert(may_touch(me)) }
+#else
+	:: d_step { !told[me] -> assert(may_touch(me)) }
+#endif
+	:: d_step { assert(may_touch(me)); runner_child_end(me) }; break
+	od
+}
+
+/* The first critical section of kscope_scope_wait() by somebody who finds a child and a place */
+inline help_begins()
+{
+	d_step {
+		USE;
+		assert(state[ROOT] == OPEN);
+		ready[ROOT]--;
+		has_child[me] = true;
+		kick(ROOT)
+	}
+}
+
+/* helper_turn(), with kscope_scope_notify(). Its kick finds no work in so small a world. */
+inline help_goes_on()
+{
+	run_child();
+#ifdef BUG_HELPER
+	atomic { leave() };
+	atomic { USE; asleep = false }
+#else
+	atomic { USE; asleep = false };
+	d_step { leave() }
+#endif
+}
+
 /* The first critical section of a call; it may be all of it. */
 inline call_begins()
 {
@@ -301,6 +344,8 @@ inline call_begins()
 	:: doomed[s] -> d_step { USE; end_doomed(); leave() }
 	:: s == ROOT -> d_step { USE; tell(0); leave() }
 	:: s == ROOT -> d_step { USE; tell(1); leave() }
+	:: s == ROOT -> d_step { USE; tell(7 - me); leave() }
+	:: s == ROOT && ready[ROOT] && nr_busy < 2 -> help_begins(); what = HELP
 	:: s == NESTED -> d_step { USE; tell(2); leave() }
 #ifdef BUG_RELEASE
 	:: may_release(s) -> what = RELEASE
@@ -328,6 +373,7 @@ inline call_goes_on()
 	:: what == CANCEL ->
 		cancel_goes_on();
 		d_step { cancel_returned = cancel_returned || s == ROOT; down = false; leave() }
+	:: what == HELP -> help_goes_on()
 	:: what == RELEASE ->
 #ifdef BUG_RELEASE
 		d_step { USE; state[s] = RELEASED };
@@ -465,6 +511,7 @@ inline close()
 
 active [2] proctype user()
 {
+	byte me = NR_LANES + _pid;
 	byte s, l, nr, ops = OPS;
 	bool ok, last, down, mine, killed;
 	mtype what;
@@ -520,7 +567,7 @@ inline lane_returns()
 	}
 }
 
-/* lane_next() */
+/* lane_take() */
 inline look()
 {
 	d_step {
@@ -530,7 +577,8 @@ inline look()
 			assert(state[scope_of(me)] == OPEN);
 			ready[scope_of(me)]--;
 			has_child[me] = true;
-			runs = true
+			runs = true;
+			kick(scope_of(me))
 #ifdef BUG_IDLE
 		:: else -> runs = false
 #else
@@ -543,6 +591,7 @@ inline look()
 active [NR_LANES] proctype lane()
 {
 	byte me = _pid - 2;
+	byte l;
 	bool runs, last;
 
 end:
@@ -554,14 +603,7 @@ end:
 	      :: !runs -> lane_returns(); break
 	      :: else
 	      fi;
-	      do	/* the operation, until it is done or sees that it has been told */
-#ifdef BUG_STUCK
-	      :: d_step { assert(may_touch(me)) }
-#else
-	      :: d_step { !told[me] -> assert(may_touch(me)) }
-#endif
-	      :: d_step { assert(may_touch(me)); lane_child_end(me) }; break
-	      od;
+	      run_child();
 	      if
 	      :: last -> d_step { tell_parent() }
 	      :: else

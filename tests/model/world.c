@@ -7,13 +7,23 @@
 
 #include "world.h"
 
+#define NR_STEPS (STEP_REAP + 1)
+#define NR_GAPS \
+	(MAX_ENTRIES + 3) /* from -1 to one more than the ring is long */
 #define PASSED \
 	(1ULL << 32) /* counters stand there, so that a narrow one shows */
 
 static const struct {
 	__u8 entries;
 	__u8 lanes;
-} shape[] = { { 4, 2 }, { 2, 2 } };
+} shape[] = {
+#if NR_SCOPES == 1
+	{ 4, 2 },
+#else
+	{ 2, 2 },
+	{ 2, LANES_OF_B },
+#endif
+};
 
 __u64 events[NR_EVENTS];
 const char *broken;
@@ -47,9 +57,55 @@ __u32 scope_taken(const struct scope *scope)
 	return MAX_ENTRIES - scope_count(scope, KSCOPE_PHASE_FREE);
 }
 
+/* Queued children that lanes and helpers find */
+__u32 scope_ready(const struct scope *scope)
+{
+	__u32 nr = 0;
+	int i;
+
+	for (i = 0; i < MAX_ENTRIES; i++)
+		nr += scope->child[i].life.phase == KSCOPE_PHASE_QUEUED &&
+		      !scope->child[i].doomed;
+	return nr;
+}
+
+bool owner_has(const struct scope *scope, __u8 owner, __u8 phase)
+{
+	int i;
+
+	for (i = 0; i < MAX_ENTRIES; i++)
+		if (scope->child[i].life.phase == phase &&
+		    scope->child[i].owner == owner)
+			return true;
+	return false;
+}
+
+static bool thread_is_in(const struct scope *scope, int thread)
+{
+	return scope->canceller == thread + 1 || scope->going & 1 << thread ||
+	       owner_has(scope, THREAD(thread), KSCOPE_PHASE_RESERVED) ||
+	       owner_has(scope, THREAD(thread), KSCOPE_PHASE_RUNNING);
+}
+
 bool scope_has_calls(const struct scope *scope)
 {
-	return scope->canceller || scope_count(scope, KSCOPE_PHASE_RESERVED);
+	int t;
+
+	for (t = 0; t < NR_THREADS; t++)
+		if (thread_is_in(scope, t))
+			return true;
+	return false;
+}
+
+/* What nr_busy should be */
+static __u32 scope_busy(const struct scope *scope)
+{
+	__u32 nr = scope->pending;
+	__u8 owner;
+
+	for (owner = 0; owner < NR_OWNERS; owner++)
+		nr += owner_has(scope, owner, KSCOPE_PHASE_RUNNING);
+	return nr;
 }
 
 /* As kscope_ring_unread() */
@@ -109,14 +165,40 @@ static void check_child(const struct scope *scope, const struct child *child)
 		"a child of a cancelled scope was not told, or can start");
 }
 
-/* After each step: what is counted is what is there, and it is as it should be. */
-void scope_check(const struct scope *scope)
+/* What is counted is what is there, and it is as it should be. */
+void scope_check_children(const struct scope *scope)
 {
 	int i;
 
 	check_counts(scope);
 	for (i = 0; i < MAX_ENTRIES; i++)
 		check_child(scope, &scope->child[i]);
+}
+
+/* Will somebody look at the queue, and are all at work that may be */
+static bool is_attended(const struct scope *scope)
+{
+	return scope->going || scope->starting ||
+	       (scope->lanes && scope->nr_busy == scope->lanes);
+}
+
+static void check_queue(const struct scope *scope)
+{
+	PROMISE(scope->nr_busy == scope_busy(scope),
+		"a place is lost, or taken twice");
+	PROMISE(!scope->lanes || scope->nr_busy <= scope->lanes,
+		"too many run children");
+	PROMISE(scope->pending >= scope->starting,
+		"a lane is starting that is not on its way");
+	PROMISE(!scope_ready(scope) || is_attended(scope),
+		"a child is ready, and nobody will look");
+}
+
+/* After each step */
+void scope_check(const struct scope *scope)
+{
+	scope_check_children(scope);
+	check_queue(scope);
 }
 
 static void check_name(const struct kscope_life *life)
@@ -138,17 +220,24 @@ static void check_answers(const struct scope *scope)
 		[KSCOPE_SCOPE_CANCELLED] = -ECANCELED,
 		[KSCOPE_SCOPE_RELEASED] = -ESHUTDOWN,
 	};
-	__u32 taken = scope_taken(scope);
-	__u32 unread = ring_unread(scope);
+	__u32 taken = scope_taken(scope), unread, room;
 	int ret = closed[scope->shut];
 
 	PROMISE(kscope_tally_outstanding(&scope->tally) == taken,
 		"outstanding is not what is outstanding");
 	PROMISE(kscope_tally_open(&scope->tally) == ret, "open lies");
-	if (!ret && taken + unread >= scope->entries)
-		ret = -EAGAIN;
-	PROMISE(kscope_tally_admits(&scope->tally, unread) == ret,
-		"admits lies");
+	for (unread = 0; unread <= scope->entries; unread++) {
+		room = taken + unread < scope->entries && !ret ?
+			       scope->entries - taken - unread :
+			       0;
+		PROMISE(kscope_tally_room(&scope->tally, unread) == room,
+			"there is another room than there is");
+		PROMISE(kscope_tally_admits(&scope->tally, unread) ==
+				(room ? 0 :
+				 ret  ?:
+					-EAGAIN),
+			"admits lies");
+	}
 }
 
 /* Once in each world: the answers to questions are right. */
@@ -167,40 +256,54 @@ void world_check(const struct world *world)
 	}
 }
 
+#define NR_CAUSES 3
+
 /* What can be said of a slot, as a number. Its cause means nothing while it is free. */
 enum slot {
 	SLOT_FREE,
 	SLOT_RESERVED, /* by thread 0, by thread 1 */
 	SLOT_READY = SLOT_RESERVED + NR_THREADS,
 	SLOT_DOOMED,
-	SLOT_RUNNING, /* and the cause */
+	SLOT_RUNNING, /* for each owner: and the cause */
+	NR_SLOTS = SLOT_RUNNING + NR_OWNERS * NR_CAUSES,
 };
 
-#define SLOT_BITS 3
+/* Two lanes, or two threads, that trade their names */
+struct swap {
+	bool lanes;
+	bool threads;
+};
 
 static const __u8 causes[] = { KSCOPE_CAUSE_NONE, KSCOPE_CAUSE_CALLER,
 			       KSCOPE_CAUSE_CLOSE };
 
-static __u8 slot_pack(const struct child *child, bool swap)
-{
-	static const __u8 first[] = {
-		[KSCOPE_PHASE_FREE] = SLOT_FREE,
-		[KSCOPE_PHASE_RESERVED] = SLOT_RESERVED,
-		[KSCOPE_PHASE_QUEUED] = SLOT_READY,
-		[KSCOPE_PHASE_RUNNING] = SLOT_RUNNING,
-	};
-	static const __u8 cause[] = {
-		[KSCOPE_CAUSE_NONE] = 0,
-		[KSCOPE_CAUSE_CALLER] = 1,
-		[KSCOPE_CAUSE_CLOSE] = 2,
-	};
-	const __u8 more[] = {
-		[KSCOPE_PHASE_RESERVED] = child->spawner ^ swap,
-		[KSCOPE_PHASE_QUEUED] = child->doomed,
-		[KSCOPE_PHASE_RUNNING] = cause[child->life.cause],
-	};
+static const __u8 cause_number[] = {
+	[KSCOPE_CAUSE_NONE] = 0,
+	[KSCOPE_CAUSE_CALLER] = 1,
+	[KSCOPE_CAUSE_CLOSE] = 2,
+};
 
-	return first[child->life.phase] + more[child->life.phase];
+static __u8 owner_name(__u8 owner, struct swap swap)
+{
+	static_assert(MAX_LANES == 2 && NR_THREADS == 2, "names are a bit");
+	return owner ^ (owner < MAX_LANES ? swap.lanes : swap.threads);
+}
+
+static __u8 slot_pack(const struct child *child, struct swap swap)
+{
+	__u8 owner = owner_name(child->owner, swap);
+
+	switch (child->life.phase) {
+	case KSCOPE_PHASE_RESERVED:
+		return SLOT_RESERVED + owner - THREAD(0);
+	case KSCOPE_PHASE_QUEUED:
+		return SLOT_READY + child->doomed;
+	case KSCOPE_PHASE_RUNNING:
+		return SLOT_RUNNING + owner * NR_CAUSES +
+		       cause_number[child->life.cause];
+	default:
+		return SLOT_FREE;
+	}
 }
 
 static void slot_unpack(__u8 slot, struct scope *scope, struct child *child)
@@ -208,7 +311,8 @@ static void slot_unpack(__u8 slot, struct scope *scope, struct child *child)
 	child->accepted = slot >= SLOT_READY;
 	if (slot >= SLOT_RUNNING) {
 		child->life.phase = KSCOPE_PHASE_RUNNING;
-		child->life.cause = causes[slot - SLOT_RUNNING];
+		child->life.cause = causes[(slot - SLOT_RUNNING) % NR_CAUSES];
+		child->owner = (slot - SLOT_RUNNING) / NR_CAUSES;
 		scope->tally.running++;
 	} else if (slot >= SLOT_READY) {
 		child->life.phase = KSCOPE_PHASE_QUEUED;
@@ -216,7 +320,7 @@ static void slot_unpack(__u8 slot, struct scope *scope, struct child *child)
 		scope->tally.queued++;
 	} else if (slot >= SLOT_RESERVED) {
 		child->life.phase = KSCOPE_PHASE_RESERVED;
-		child->spawner = slot - SLOT_RESERVED;
+		child->owner = THREAD(slot - SLOT_RESERVED);
 		scope->tally.reserved++;
 	} else {
 		child->life.cause = KSCOPE_CAUSE_CALLER; /* the last one's */
@@ -233,10 +337,10 @@ static void put_in_order(__u8 *a, __u8 *b)
 }
 
 /* The order of slots means nothing: they are sorted. */
-static __u32 slots_pack(const struct scope *scope, bool swap)
+static __u32 slots_pack(const struct scope *scope, struct swap swap)
 {
 	__u8 slot[MAX_ENTRIES];
-	__u32 bits = 0;
+	__u32 number = 0;
 	int i;
 
 	static_assert(MAX_ENTRIES == 4, "the pairs below sort four");
@@ -248,55 +352,81 @@ static __u32 slots_pack(const struct scope *scope, bool swap)
 	put_in_order(&slot[1], &slot[3]);
 	put_in_order(&slot[1], &slot[2]);
 	for (i = 0; i < MAX_ENTRIES; i++)
-		bits = bits << SLOT_BITS | slot[i];
-	return bits;
+		number = number * NR_SLOTS + slot[i];
+	return number;
 }
 
-static __u32 scope_pack(const struct scope *scope, bool swap)
+/* All that tells one from another that runs children: how many, and with which causes */
+static __u32 claim_mark(const struct scope *scope, __u8 owner)
 {
+	const struct child *child = scope->child;
+	__u32 mark = 0;
+	int i;
+
+	for (i = 0; i < MAX_ENTRIES; i++, child++)
+		if (child->life.phase == KSCOPE_PHASE_RUNNING &&
+		    child->owner == owner)
+			mark += 1U << 2 * cause_number[child->life.cause];
+	return mark;
+}
+
+static __u8 swap_bits(__u8 bits)
+{
+	return (bits & 1) << 1 | bits >> 1;
+}
+
+/* Below 2^31, so that two of them leave a bit free */
+static __u32 scope_pack(const struct scope *scope, bool swap_threads)
+{
+	struct swap swap = { .threads = swap_threads };
 	__u8 canceller = scope->canceller;
-	__u32 bits;
+	__u32 number;
 
 	if (scope->step == STEP_GONE)
 		return 0;
-	if (canceller && swap)
+	swap.lanes = claim_mark(scope, 0) < claim_mark(scope, 1);
+	if (canceller && swap.threads)
 		canceller = canceller == 1 ? 2 : 1;
-	bits = slots_pack(scope, swap);
-	bits = bits << 3 | scope->step;
-	bits = bits << 2 | scope->shut;
-	bits = bits << 2 | canceller;
-	bits = bits << 2 | scope->pending;
-	bits = bits << 2 | scope->looking;
-	bits = bits << 3 | (__u8)(scope->gap + 1);
-	return bits << 1 | scope->honest;
+	number = slots_pack(scope, swap);
+	number = number * NR_STEPS + scope->step;
+	number = number * 3 + scope->shut - KSCOPE_SCOPE_OPEN;
+	number = number * (NR_THREADS + 1) + canceller;
+	number = number * (MAX_LANES + 1) + scope->pending;
+	number = number * 2 + scope->starting;
+	number = number * (1 << NR_THREADS) +
+		 (swap.threads ? swap_bits(scope->going) : scope->going);
+	number = number * NR_GAPS + (__u8)(scope->gap + 1);
+	return number * 2 + scope->honest;
 }
 
-static __u32 take(__u32 *bits, int nr)
+static __u32 take(__u32 *number, __u32 nr)
 {
-	__u32 field = *bits & ((1U << nr) - 1);
+	__u32 digit = *number % nr;
 
-	*bits >>= nr;
-	return field;
+	*number /= nr;
+	return digit;
 }
 
-static void scope_unpack(__u32 bits, struct scope *scope, unsigned int nr)
+static void scope_unpack(__u32 number, struct scope *scope, unsigned int nr)
 {
 	int i;
 
 	memset(scope, 0, sizeof(*scope));
 	scope->entries = shape[nr].entries;
-	if (!bits)
+	if (!number)
 		return;
 	scope->lanes = shape[nr].lanes;
-	scope->honest = take(&bits, 1);
-	scope->gap = (int)take(&bits, 3) - 1;
-	scope->looking = take(&bits, 2);
-	scope->pending = take(&bits, 2);
-	scope->canceller = take(&bits, 2);
-	scope->shut = take(&bits, 2);
-	scope->step = take(&bits, 3);
+	scope->honest = take(&number, 2);
+	scope->gap = (int)take(&number, NR_GAPS) - 1;
+	scope->going = take(&number, 1 << NR_THREADS);
+	scope->starting = take(&number, 2);
+	scope->pending = take(&number, MAX_LANES + 1);
+	scope->canceller = take(&number, NR_THREADS + 1);
+	scope->shut = take(&number, 3) + KSCOPE_SCOPE_OPEN;
+	scope->step = take(&number, NR_STEPS);
 	for (i = MAX_ENTRIES - 1; i >= 0; i--)
-		slot_unpack(take(&bits, SLOT_BITS), scope, &scope->child[i]);
+		slot_unpack(take(&number, NR_SLOTS), scope, &scope->child[i]);
+	scope->nr_busy = scope_busy(scope);
 	scope->counts = (struct counts){ .completed = PASSED,
 					 .failed = PASSED,
 					 .cancelled = PASSED };
@@ -311,15 +441,17 @@ static void scope_unpack(__u32 bits, struct scope *scope, unsigned int nr)
 }
 
 /* All that a thread is: what it holds in each scope */
-static void thread_marks(const struct scope *scope, __u32 *marks)
+static __u32 thread_mark(const struct scope *scope, int t)
 {
+	__u32 reserved = 0;
 	int i;
 
-	if (scope->canceller)
-		marks[scope->canceller - 1] |= 1U << MAX_ENTRIES;
 	for (i = 0; i < MAX_ENTRIES; i++)
-		if (scope->child[i].life.phase == KSCOPE_PHASE_RESERVED)
-			marks[scope->child[i].spawner]++;
+		reserved += scope->child[i].life.phase ==
+				    KSCOPE_PHASE_RESERVED &&
+			    scope->child[i].owner == THREAD(t);
+	return claim_mark(scope, THREAD(t)) << 5 | reserved << 2 |
+	       (scope->going >> t & 1) << 1 | (scope->canceller == t + 1);
 }
 
 /* The names of the two threads mean nothing: the one with more is the first. */
@@ -329,11 +461,10 @@ __u64 world_pack(const struct world *world)
 	__u64 key = 0;
 	int s, t;
 
-	for (s = 0; s < NR_SCOPES; s++) {
-		thread_marks(&world->scope[s], marks);
+	for (s = 0; s < NR_SCOPES; s++)
 		for (t = 0; t < NR_THREADS; t++)
-			marks[t] <<= MAX_ENTRIES + 1;
-	}
+			marks[t] = marks[t] << 12 |
+				   thread_mark(&world->scope[s], t);
 	for (s = 0; s < NR_SCOPES; s++)
 		key = key << 32 |
 		      scope_pack(&world->scope[s], marks[0] < marks[1]);
@@ -342,19 +473,13 @@ __u64 world_pack(const struct world *world)
 
 void world_unpack(__u64 key, struct world *world)
 {
-	const struct child *child;
-	int s, i;
+	int s, t;
 
 	world->busy = 0;
 	for (s = NR_SCOPES - 1; s >= 0; s--, key >>= 32) {
 		scope_unpack(key, &world->scope[s], s);
-		if (world->scope[s].canceller)
-			world->busy |= 1 << (world->scope[s].canceller - 1);
-		for (i = 0; i < world->scope[s].entries; i++) {
-			child = &world->scope[s].child[i];
-			if (child->life.phase == KSCOPE_PHASE_RESERVED)
-				world->busy |= 1 << child->spawner;
-		}
+		for (t = 0; t < NR_THREADS; t++)
+			world->busy |= thread_is_in(&world->scope[s], t) << t;
 	}
 }
 
@@ -391,11 +516,13 @@ static void scope_print(const struct scope *scope)
 		[KSCOPE_SCOPE_RELEASED] = "released",
 	};
 
-	printf("%s%s; %u reserved, %u queued, %u running; head %d behind%s",
+	printf("%s%s; %u reserved, %u queued, %u running; %u of %u busy%s%s; head %d behind%s",
 	       states[scope->shut], steps[scope->step],
 	       scope_count(scope, KSCOPE_PHASE_RESERVED),
 	       scope_count(scope, KSCOPE_PHASE_QUEUED),
-	       scope_count(scope, KSCOPE_PHASE_RUNNING), scope->gap,
+	       scope_count(scope, KSCOPE_PHASE_RUNNING), scope->nr_busy,
+	       scope->lanes, scope->starting ? ", one starting" : "",
+	       scope->going ? ", a spawner will wait" : "", scope->gap,
 	       scope->honest ? "" : " (nonsense)");
 }
 

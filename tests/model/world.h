@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A small world around kmod/state.c: some scopes with a few slots each, and two threads that
+ * A small world around kmod/state.[ch]: some scopes with a few slots each, and two threads that
  * do with them whatever they like. The transitions are the real ones. What calls them in
- * batch.c, child.c, cancel.c, lane.c, scope.c and ring.c is written down here once more, as
- * steps; one step is what happens under one hold of a scope's lock.
+ * batch.c, claim.c, cancel.c, lane.c, wait.c, scope.c and ring.c is written down here once more,
+ * as steps; one step is what happens under one hold of a scope's lock.
  *
  * Things that behave alike are not told apart, as their order cannot matter to anyone: the
  * slots of a scope, the lanes of a scope, the two threads. Counters since the creation of
  * a scope are not part of the world either, since nothing is decided by them; it is checked
  * how far each step moves them. So the world is finite although the number of children is not.
  *
+ * What the code decides by the size of children is decided by nobody here: a claim may take one
+ * or more, a waiter may help or leave the rest to the lanes, a spawner may run its batch. Nor
+ * is the class of a child told: a lane may find any next child to be for the other class.
+ *
  * The scopes share threads and workers, and nothing else. A relation between scopes is one more
- * member of struct scope, its bits in world_pack(), and rules that follow it; a deadline is a
+ * member of struct scope, its place in world_pack(), and rules that follow it; a deadline is a
  * rule that cancels.
  */
 #ifndef KSCOPE_MODEL_WORLD_H
@@ -27,13 +31,18 @@
 #ifndef NR_SCOPES
 #define NR_SCOPES 2
 #endif
+#ifndef LANES_OF_B
+#define LANES_OF_B 1
+#endif
 #define ARRAY_SIZE(x) (sizeof(x) / sizeof((x)[0]))
 
 #define NR_THREADS 2
-#define NR_WORKERS 3 /* lanes of all scopes that can be active at a time */
+#define NR_WORKERS 2 /* lanes of all scopes that can have children at a time */
+#define MAX_LANES 2 /* of one scope. One without any is inline */
 #define MAX_ENTRIES 4
-#define BATCH 3
-#define MAX_NEXT 128
+#define BATCH 3 /* children that are spawned together */
+#define CLAIM 2 /* queued children that are taken together */
+#define MAX_NEXT 160
 
 /* The life of a scope's struct */
 enum step {
@@ -47,9 +56,13 @@ enum step {
 	STEP_REAP, /* the reaper is queued */
 };
 
+/* Who reserves children, or runs them: one of the scope's lanes, or a thread */
+#define THREAD(t) (MAX_LANES + (t))
+#define NR_OWNERS THREAD(NR_THREADS)
+
 struct child {
 	struct kscope_life life;
-	__u8 spawner; /* the thread that has reserved it */
+	__u8 owner; /* who has reserved it, or runs it; else 0 */
 	bool doomed; /* on a canceller's list, where no lane looks */
 	bool accepted; /* published, and has not left its completion */
 };
@@ -67,12 +80,14 @@ struct scope {
 	struct counts counts;
 	struct child child[MAX_ENTRIES];
 	__u8 entries;
-	__u8 lanes;
+	__u8 lanes; /* so many, with helpers, may be busy */
 	__u8 step; /* enum step */
 	__u8 shut; /* what tally.state should be */
 	__u8 canceller; /* 1 + the thread that ends the queued children, or 0 */
-	__u8 pending; /* lanes that are queued */
-	__u8 looking; /* lanes that run, and have no child */
+	__u8 nr_busy; /* lanes that will look at the queue, and helpers */
+	__u8 pending; /* lanes that are queued, or run and have not looked yet */
+	bool starting; /* one of them was kicked, and has not looked since */
+	__u8 going; /* a bit for each thread that published without a kick, and will wait */
 	__s8 gap; /* tail minus head of the ring */
 	bool honest; /* the program has never written nonsense to the head */
 };
@@ -102,6 +117,7 @@ enum event {
 	CANCEL_QUEUED,
 	CANCEL_DOOMED,
 	CANCEL_RUNNING,
+	CANCEL_PART,
 	CANCEL_AGAIN,
 	CANCEL_RELEASED,
 	RELEASE_BUSY,
@@ -109,6 +125,13 @@ enum event {
 	CLOSE_BY_CALL,
 	REAPER_AT_ONCE,
 	REAPER_BY_CHILD,
+	KICK_LATER,
+	KICK_FULL,
+	HELP_FULL,
+	HELPER_KICKS,
+	SPAWNER_HELPS,
+	SPAWNER_KICKS,
+	SPAWNER_GOES_ON,
 	NR_EVENTS,
 };
 
@@ -125,8 +148,11 @@ extern const char *broken; /* the promise that was not kept, or NULL */
 void scope_make(struct scope *scope, unsigned int nr);
 __u32 scope_count(const struct scope *scope, __u8 phase);
 __u32 scope_taken(const struct scope *scope);
+__u32 scope_ready(const struct scope *scope);
 bool scope_has_calls(const struct scope *scope);
+bool owner_has(const struct scope *scope, __u8 owner, __u8 phase);
 __u32 ring_unread(const struct scope *scope);
+void scope_check_children(const struct scope *scope);
 void scope_check(const struct scope *scope);
 void world_check(const struct world *world);
 __u64 world_pack(const struct world *world);
@@ -137,18 +163,25 @@ void world_print(const struct world *world);
 /* child.c */
 void drained(struct scope *scope);
 struct child *find_queued(struct scope *scope, bool doomed);
-void child_reserve(struct scope *scope, struct child *child, int thread);
-void child_publish(struct scope *scope, struct child *child);
-void child_abort(struct scope *scope, struct child *child);
-void child_start(struct scope *scope, struct child *child);
-void child_return(struct scope *scope, int slot);
+void batch_reserve(struct scope *scope, __u8 owner, __u32 nr);
+void batch_publish(struct scope *scope, __u8 owner);
+void batch_start(struct scope *scope, __u8 owner);
+void batch_abort(struct scope *scope, __u8 owner);
+void claim_take(struct scope *scope, __u8 owner, __u32 nr);
+void claim_end(struct scope *scope, __u8 owner);
 bool child_cancel(struct scope *scope, struct child *child, __u8 cause);
 void cancel_all(struct scope *scope, __u8 cause);
 
 /* calls.c */
+void call_ends(struct scope *scope);
+int idle_thread(const struct world *world);
+bool may_call(const struct world *world, const struct scope *scope);
 bool rule_create(struct world *world, struct scope *scope, int arg);
 bool rule_reserve(struct world *world, struct scope *scope, int arg);
+bool rule_reserve_more(struct world *world, struct scope *scope, int arg);
 bool rule_publish(struct world *world, struct scope *scope, int arg);
+bool rule_publish_quietly(struct world *world, struct scope *scope, int arg);
+bool rule_publish_and_run(struct world *world, struct scope *scope, int arg);
 bool rule_abort(struct world *world, struct scope *scope, int arg);
 bool rule_cancel_child(struct world *world, struct scope *scope, int arg);
 bool rule_cancel_scope(struct world *world, struct scope *scope, int arg);
@@ -157,6 +190,16 @@ bool rule_release(struct world *world, struct scope *scope, int arg);
 bool rule_read(struct world *world, struct scope *scope, int arg);
 bool rule_scribble(struct world *world, struct scope *scope, int arg);
 bool rule_close(struct world *world, struct scope *scope, int arg);
+
+/* lanes.c */
+void queue_kick(struct scope *scope);
+bool rule_lane_looks(struct world *world, struct scope *scope, int arg);
+bool rule_lane_ends(struct world *world, struct scope *scope, int arg);
+bool rule_lane_yields(struct world *world, struct scope *scope, int arg);
+bool rule_lane_hands_over(struct world *world, struct scope *scope, int arg);
+bool rule_help(struct world *world, struct scope *scope, int arg);
+bool rule_spawner_waits(struct world *world, struct scope *scope, int arg);
+bool rule_helper_ends(struct world *world, struct scope *scope, int arg);
 
 /* rules.c */
 extern const unsigned int nr_rules;

@@ -504,7 +504,7 @@ TEST_F(order, values_of_scope_create)
 		{ { .capacity = 0x80000000 }, -EINVAL },
 		{ { .capacity = 0x80000001 }, -EINVAL },
 		{ { .capacity = 0xffffffff }, -EINVAL },
-		{ { .capacity = 1, .kind = 2 }, -EINVAL },
+		{ { .capacity = 1, .kind = 3 }, -EINVAL },
 		{ { .capacity = 1, .kind = 0xffffffff }, -EINVAL },
 		{ { .capacity = 1, .policy = 1 }, -EINVAL },
 		{ { .capacity = 1, .policy = 0xffffffff }, -EINVAL },

@@ -72,9 +72,12 @@ static inline int call_release(int fd, void *arg)
 	return release(fd) ?: !!arg;
 }
 
+/* Whoever wants the handle first has a child that is reserved for a while. */
 static inline int call_spawn(int fd, void *arg)
 {
-	return spawn(fd, arg, 1);
+	__u64 handle;
+
+	return spawn_arg(fd, arg, &handle, 1, 0, 0);
 }
 
 static inline int call_join(int fd, void *arg)

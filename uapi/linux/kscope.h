@@ -130,8 +130,11 @@ struct kscope_info {
 #define KSCOPE_FEATURE_ORDERED	(1ULL << 0)	/* KSCOPE_KIND_ORDERED */
 #define KSCOPE_FEATURE_FILES	(1ULL << 1)	/* READ, WRITE, FSYNC */
 #define KSCOPE_FEATURE_HASH	(1ULL << 2)	/* HASH and KSCOPE_IOC_HASH_OPEN */
+#define KSCOPE_FEATURE_INLINE	(1ULL << 3)	/* KSCOPE_KIND_INLINE */
+#define KSCOPE_FEATURE_HELP	(1ULL << 4)	/* waiters help; KSCOPE_SCOPE_NO_HELP */
 #define KSCOPE_FEATURES_ALL	(KSCOPE_FEATURE_ORDERED | KSCOPE_FEATURE_FILES | \
-				 KSCOPE_FEATURE_HASH)
+				 KSCOPE_FEATURE_HASH | KSCOPE_FEATURE_INLINE | \
+				 KSCOPE_FEATURE_HELP)
 
 /* Built-in operations; modules register theirs from KSCOPE_OP_PROVIDER on. */
 #define KSCOPE_OP_NOP		0	/* nothing */
@@ -194,15 +197,17 @@ struct kscope_op_info {
 
 #define KSCOPE_KIND_PARALLEL	0	/* children run side by side */
 #define KSCOPE_KIND_ORDERED	1	/* one child at a time, in the order of spawning */
+#define KSCOPE_KIND_INLINE	2	/* SPAWN itself runs them, one after the other */
 
 #define KSCOPE_POLICY_COLLECT	0	/* a child's failure is reported, and nothing else */
 
-#define KSCOPE_SCOPE_ALL	0U	/* &kscope_scope_create.flags */
+#define KSCOPE_SCOPE_NO_HELP	(1U << 0)	/* who waits sleeps, and runs no child itself */
+#define KSCOPE_SCOPE_ALL	KSCOPE_SCOPE_NO_HELP
 
 /**
  * struct kscope_scope_create - create a scope (KSCOPE_IOC_SCOPE_CREATE)
  * @size: in: sizeof(struct kscope_scope_create)
- * @flags: in: 0
+ * @flags: in: KSCOPE_SCOPE_*
  * @kind: in: KSCOPE_KIND_*
  * @policy: in: KSCOPE_POLICY_*
  * @capacity: in: children that can be outstanding or unread at a time; 1 to
@@ -212,6 +217,14 @@ struct kscope_op_info {
  * @ring_bytes: out: length of the mapping at KSCOPE_MMAP_RING
  *
  * The ioctl returns the scope's fd, which is close-on-exec.
+ *
+ * A call that waits for completions helps first: it runs queued children of the scope itself,
+ * as long as these do not block and are not large, and sleeps when there are none left that no
+ * worker has taken. With KSCOPE_SCOPE_NO_HELP it sleeps at once.
+ *
+ * SPAWN on an inline scope returns when the children that it has accepted have ended.
+ * Operations that may block are refused there (EINVAL). If the caller is killed, those
+ * that have not ended are cancelled (KSCOPE_CAUSE_CLOSE).
  */
 struct kscope_scope_create {
 	__u32 size;

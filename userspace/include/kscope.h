@@ -101,16 +101,18 @@ struct kscope_scope {
 
 /*
  * struct kscope_scope_params - what scope to create
- * @kind: KSCOPE_KIND_PARALLEL (0) or KSCOPE_KIND_ORDERED
+ * @kind: KSCOPE_KIND_PARALLEL (0), KSCOPE_KIND_ORDERED or KSCOPE_KIND_INLINE
  * @policy: KSCOPE_POLICY_*
  * @capacity: children outstanding or unread at a time; 0 for 64
  * @max_buffers: buffers pinned at a time; 0 for 64
+ * @flags: KSCOPE_SCOPE_*
  */
 struct kscope_scope_params {
 	unsigned int kind;
 	unsigned int policy;
 	unsigned int capacity;
 	unsigned int max_buffers;
+	unsigned int flags;
 };
 
 /*
@@ -284,8 +286,20 @@ void kscope_batch_drop(struct kscope_batch *batch, unsigned int nr);
 
 /* ---- Completions: one reader at a time ---- */
 
+/*
+ * The three functions that every completion meets are inline, and in the library as well,
+ * for other languages. The kernel writes a record and then releases tail; loading tail with
+ * acquire semantics makes the records before it readable. The program reads records and
+ * then releases head; the kernel acquires head before it reuses their places. Only the
+ * reader writes head, so it may load it plainly.
+ */
+
 /* How many completions are unread. Makes no system call. */
-unsigned int kscope_ready(const struct kscope_scope *scope);
+inline unsigned int kscope_ready(const struct kscope_scope *scope)
+{
+	return __atomic_load_n(&scope->ring_->tail, __ATOMIC_ACQUIRE) -
+	       __atomic_load_n(&scope->head_->head, __ATOMIC_RELAXED);
+}
 
 /*
  * Wait until @nr completions are unread, or nothing is outstanding. Returns how many
@@ -300,9 +314,20 @@ int kscope_wait(const struct kscope_scope *scope, unsigned int nr,
  * The @index-th unread completion, in place, or NULL; valid until kscope_seen(). Then
  * give back the first @nr, at most kscope_ready() of them, to make room for others.
  */
-const struct kscope_completion *kscope_peek(const struct kscope_scope *scope,
-					    unsigned int index);
-void kscope_seen(struct kscope_scope *scope, unsigned int nr);
+inline const struct kscope_completion *
+kscope_peek(const struct kscope_scope *scope, unsigned int index)
+{
+	if (index >= kscope_ready(scope))
+		return NULL;
+	index += __atomic_load_n(&scope->head_->head, __ATOMIC_RELAXED);
+	return &scope->ring_->records[index & (scope->entries - 1)];
+}
+
+inline void kscope_seen(struct kscope_scope *scope, unsigned int nr)
+{
+	nr += __atomic_load_n(&scope->head_->head, __ATOMIC_RELAXED);
+	__atomic_store_n(&scope->head_->head, nr, __ATOMIC_RELEASE);
+}
 
 /* Copy the oldest unread completion and give it back: 1, or 0 if there is none. */
 int kscope_next(struct kscope_scope *scope,

@@ -55,6 +55,7 @@ static int create(int dev, const struct kscope_scope_params *params,
 {
 	struct kscope_scope_create arg = {
 		.size = sizeof(arg),
+		.flags = params->flags,
 		.kind = params->kind,
 		.policy = params->policy,
 		.capacity = params->capacity ? params->capacity :

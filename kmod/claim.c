@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Claims: taking children in order to run them, running them, ending them.
+ *
+ * Whoever runs children (a lane, a waiter that helps, the spawner of an inline scope) takes
+ * a few at a time, runs them without the lock, and ends them all under one hold of it, in
+ * which it also takes the next ones. Small children are many to a claim, so that the lock,
+ * the tail of the ring and the wake-up are paid for once; a child that is large, may
+ * block, or belongs to another module is a claim of its own, so that it holds up nobody.
+ *
+ * From take to end the children are RUNNING and on their claim, and the claim is on its scope's
+ * list, where cancel and the namers of blockers find them. Nobody but the owner takes a
+ * child off a claim, so the owner walks it without the lock.
+ */
+#include <linux/sched.h>
+
+#include "internal.h"
+
+/**
+ * kscope_child_is_slow() - may the child block
+ * @child: with its op
+ *
+ * Return: true if only a slow lane may run it.
+ */
+bool kscope_child_is_slow(const struct kscope_child *child)
+{
+	return child->op->attributes & KSCOPE_OP_BLOCKS;
+}
+
+/**
+ * kscope_claim_take() - take the next children of a queue
+ * @claim: empty
+ * @queue: with at least one ready child
+ *
+ * Context: under the scope's lock.
+ */
+void kscope_claim_take(struct kscope_claim *claim, struct kscope_queue *queue)
+{
+	struct kscope_scope *scope = queue->scope;
+	struct list_head *last = &queue->ready;
+	struct kscope_child *child;
+	u64 work = 0;
+	u32 nr = 0;
+
+	lockdep_assert_held(&scope->lock);
+	list_for_each_entry(child, &queue->ready, node) {
+		work += child->op->cost;
+		if (!child->op->plain)
+			work += child->desc.len;
+		if (work > KSCOPE_CLAIM && nr)
+			break;
+		kscope_life_start(&child->life);
+		last = &child->node;
+		nr++;
+	}
+	kscope_tally_start(&scope->tally, nr);
+	list_cut_position(&claim->children, &queue->ready, last);
+	hlist_add_head(&claim->node, &scope->claims);
+}
+
+static void child_run(struct kscope_child *child)
+{
+	kscope_carry_enter(&child->carry);
+	child->status = child->op->run(child);
+	kscope_carry_leave(&child->carry);
+	if (child->file)
+		kscope_child_drop_file(child);
+}
+
+/**
+ * kscope_claim_run() - run children, one after the other
+ * @claim: of the caller
+ *
+ * Context: process context; sleeps if an op does. kscope_claim_end() comes next.
+ */
+void kscope_claim_run(struct kscope_claim *claim)
+{
+	struct kscope_child *child;
+
+	list_for_each_entry(child, &claim->children, node) {
+		kscope_hook(KSCOPE_POINT_CLAIMED, child->desc.user_data);
+		if (child->op->plain)
+			child->status = child->op->run(child);
+		else
+			child_run(child);
+		kscope_hook(KSCOPE_POINT_RETURNED, child->desc.user_data);
+	}
+	child = list_last_entry(&claim->children, struct kscope_child, node);
+	claim->user_data = child->desc.user_data;
+}
+
+static void scope_note_failure(struct kscope_scope *scope,
+			       const struct kscope_child *child, int status)
+{
+	if (scope->first.status)
+		return;
+	scope->first.status = status;
+	scope->first.child = child->handle;
+	scope->first.user_data = child->desc.user_data;
+}
+
+static void record_fill(struct kscope_completion *record,
+			const struct kscope_child *child,
+			const struct kscope_end *end)
+{
+	record->user_data = child->desc.user_data;
+	record->child = child->handle;
+	record->status = end->status;
+	record->outcome = end->outcome;
+	record->cause = end->cause;
+}
+
+static void child_end(struct kscope_scope *scope, struct kscope_child *child,
+		      struct kscope_completion *record)
+{
+	bool plain = child->op->plain;
+	struct kscope_end end = kscope_life_end(&child->life, &scope->tally,
+						child->status);
+
+	record_fill(record, child, &end);
+	record->done = plain ? 0 : child->done;
+	record->value = plain ? 0 : child->value;
+	if (end.outcome == KSCOPE_FAILED)
+		scope_note_failure(scope, child, end.status);
+	if (!plain)
+		kscope_child_drop(child);
+}
+
+/* The same for most plain children. Return: was it one */
+static bool child_finish(struct kscope_child *child,
+			 struct kscope_completion *record)
+{
+	static const struct kscope_end end = { .outcome = KSCOPE_FINISHED };
+
+	if (!child->op->plain ||
+	    !kscope_life_finish(&child->life, child->status))
+		return false;
+	record_fill(record, child, &end);
+	record->done = 0;
+	record->value = 0;
+	return true;
+}
+
+/**
+ * kscope_children_end() - end children: post completions, drop what they hold, free slots
+ * @scope: whose
+ * @children: that have run, or are queued and were cancelled; left empty
+ *
+ * Leases are dropped before a completion can be seen, so whoever sees it can unpin the
+ * buffer. The file of a child that never ran is dropped with fput(), which may finish later.
+ *
+ * Context: under the scope's lock; kscope_scope_notify() comes after it is dropped.
+ */
+void kscope_children_end(struct kscope_scope *scope, struct list_head *children)
+{
+	struct kscope_completion *records = scope->ring->ring->records, *record;
+	u32 mask = scope->ring->entries - 1;
+	u32 tail = scope->ring->tail;
+	struct kscope_child *child;
+	u32 nr_finished = 0;
+
+	lockdep_assert_held(&scope->lock);
+	list_for_each_entry(child, children, node) {
+		record = &records[tail++ & mask];
+		if (child_finish(child, record))
+			nr_finished++;
+		else
+			child_end(scope, child, record);
+	}
+	kscope_tally_finish(&scope->tally, nr_finished);
+	list_splice_init(children, &scope->free);
+	kscope_ring_publish(scope->ring, tail);
+	if (scope->closing)
+		kscope_scope_drained(scope);
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Drafts: what descriptors mean, before there are children.
+ *
+ * Drafting comes first. What can be said of a descriptor without its scope is checked, and
+ * the references that live outside of the scope (op, file) are taken, which may sleep.
+ * Resolving follows under the scope's lock: handles become pointers.
+ *
+ * Ops that hold nothing and report nothing are plain. For their drafts there is nothing to
+ * resolve and nothing to drop, and nobody calls the functions here for them but
+ * kscope_batch_draft().
+ */
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/overflow.h>
+
+#include <crypto/hash.h>
+
+#include "internal.h"
+
+#define DESC_WORDS (sizeof(struct kscope_desc) / sizeof(u64))
+
+/* Bits that must be 0, so that they can get a meaning later */
+static bool desc_is_stray(const struct kscope_desc *desc,
+			  const struct kscope_op *op)
+{
+	const u64 *words = (const u64 *)desc;
+	const u64 *masks = (const u64 *)&op->stray;
+	u64 found = 0;
+	size_t i;
+
+#pragma GCC unroll 8
+	for (i = 0; i < DESC_WORDS; i++)
+		found |= words[i] & masks[i];
+	return found;
+}
+
+/* The same for an op to which nothing but user_data means anything */
+static bool desc_is_bare(const struct kscope_desc *desc)
+{
+	const u64 *words = (const u64 *)desc;
+	u64 found = desc->flags | desc->op_flags;
+	size_t i;
+
+	static_assert(offsetof(struct kscope_desc, user_data) == sizeof(u64));
+#pragma GCC unroll 8
+	for (i = 2; i < DESC_WORDS; i++)
+		found |= words[i];
+	return !found;
+}
+
+static int desc_check(const struct kscope_scope *scope,
+		      const struct kscope_op *op,
+		      const struct kscope_desc *desc)
+{
+	u64 end;
+
+	if (desc_is_stray(desc, op))
+		return -EINVAL;
+	if (scope->kind == KSCOPE_KIND_INLINE &&
+	    op->attributes & KSCOPE_OP_BLOCKS)
+		return -EINVAL;
+	if (op->check) {
+		int ret = op->check(desc);
+
+		if (ret)
+			return ret;
+	}
+	if (op->nr_ranges && check_add_overflow(desc->off, desc->len, &end))
+		return -EOVERFLOW;
+	if (op->nr_ranges > 1 &&
+	    check_add_overflow(desc->off2, desc->len, &end))
+		return -EOVERFLOW;
+	return 0;
+}
+
+static int draft_make(struct kscope_batch *batch, u32 i, struct kscope_op *op)
+{
+	const struct kscope_desc *desc = &batch->descs[i];
+	struct kscope_draft *draft = &batch->drafts[i];
+	int ret;
+
+	if (!op)
+		return -EINVAL;
+	ret = desc_check(batch->scope, op, desc);
+	if (ret) {
+		kscope_op_put(op);
+		return ret;
+	}
+	draft->op = op;
+	draft->file = NULL;
+	draft->file_error = 0;
+	if (op->attributes & KSCOPE_OP_TAKES_FILE)
+		draft->file_error = kscope_fileio_get(draft, desc,
+						      batch->scope->ring->user);
+	batch->work += op->cost + desc->len;
+	return 0;
+}
+
+/* Drafts of one plain op in a row need no reference. Return: how many there are */
+static u32 draft_plain(struct kscope_batch *batch, u32 i, struct kscope_op *op)
+{
+	const struct kscope_desc *first = &batch->descs[i], *desc = first;
+	const struct kscope_desc *end = &batch->descs[batch->nr];
+	struct kscope_draft *draft = &batch->drafts[i];
+
+	while (desc < end && desc->op == op->number && desc_is_bare(desc)) {
+		draft->op = op;
+		draft++;
+		desc++;
+	}
+	batch->work += (desc - first) * op->cost;
+	return desc - first;
+}
+
+/**
+ * kscope_batch_draft() - check descriptors, and take what they name outside of the scope
+ * @batch: with @nr descs; cut before the first that is wrong
+ *
+ * Context: process context of the spawner; may sleep.
+ */
+void kscope_batch_draft(struct kscope_batch *batch)
+{
+	struct kscope_op *op = NULL;
+	u32 i = 0, nr;
+
+	batch->work = 0;
+	batch->error = 0;
+	while (i < batch->nr) {
+		/* Built-in ops have no references. */
+		if (!op || op->number != batch->descs[i].op ||
+		    !kscope_op_is_builtin(op))
+			op = kscope_op_get(batch->descs[i].op);
+		if (op && op->plain) {
+			nr = draft_plain(batch, i, op);
+			batch->error = nr ? 0 : -EINVAL;
+		} else {
+			nr = 1;
+			batch->error = draft_make(batch, i, op);
+		}
+		if (batch->error)
+			break;
+		i += nr;
+	}
+	batch->nr = i;
+}
+
+/**
+ * kscope_draft_drop() - drop what drafting has taken
+ * @scope: of the draft
+ * @draft: that did not become a child
+ *
+ * Context: process context.
+ */
+void kscope_draft_drop(struct kscope_scope *scope, struct kscope_draft *draft)
+{
+	if (draft->op->plain)
+		return;
+	if (draft->file) {
+		fput(draft->file);
+		kscope_user_uncharge_file(scope->ring->user);
+	}
+	kscope_op_put(draft->op);
+}
+
+static int range_check(const struct kscope_buf *buf, u64 off, u64 len,
+		       u32 access)
+{
+	if (off > buf->len || len > buf->len - off)
+		return -ERANGE;
+	return access & ~buf->access ? -EACCES : 0;
+}
+
+static bool ranges_clash(const struct kscope_op *op,
+			 const struct kscope_desc *desc, u64 len2)
+{
+	if (!((op->access[0] | op->access[1]) & KSCOPE_ACCESS_WRITE))
+		return false;
+	return desc->off < desc->off2 + len2 &&
+	       desc->off2 < desc->off + desc->len;
+}
+
+static int ranges_check(const struct kscope_op *op,
+			const struct kscope_desc *desc, u64 len2,
+			struct kscope_buf *const *buf)
+{
+	int ret = 0;
+
+	if (buf[0])
+		ret = range_check(buf[0], desc->off, desc->len, op->access[0]);
+	if (ret || !buf[1])
+		return ret;
+	ret = range_check(buf[1], desc->off2, len2, op->access[1]);
+	if (!ret && buf[0] == buf[1] && ranges_clash(op, desc, len2))
+		ret = -EINVAL;
+	return ret;
+}
+
+static int hash_resolve(const struct kscope_scope *scope,
+			const struct kscope_desc *desc,
+			struct kscope_hash **hash)
+{
+	if (scope->kind != KSCOPE_KIND_ORDERED &&
+	    desc->op_flags != KSCOPE_HASH_ALL)
+		return -EINVAL;
+	*hash = kscope_hash_lookup(scope, desc->hash);
+	return *hash ? 0 : -ENOENT;
+}
+
+/**
+ * kscope_draft_resolve() - turn handles into pointers, and check the ranges
+ * @scope: to be the parent
+ * @draft: not plain
+ * @desc: its descriptor
+ * @buf: out: buffers of the ranges, or NULL
+ * @hash: out: its hash, or NULL
+ *
+ * Context: under the scope's lock. Takes no leases.
+ * Return: 0, or why the child is refused.
+ */
+int kscope_draft_resolve(const struct kscope_scope *scope,
+			 const struct kscope_draft *draft,
+			 const struct kscope_desc *desc,
+			 struct kscope_buf **buf, struct kscope_hash **hash)
+{
+	u32 nr_ranges = draft->op->nr_ranges;
+	u64 len2 = desc->len;
+
+	buf[0] = NULL;
+	buf[1] = NULL;
+	*hash = NULL;
+	if (draft->op->attributes & KSCOPE_OP_TAKES_HASH) {
+		int ret = hash_resolve(scope, desc, hash);
+
+		if (ret)
+			return ret;
+		if (!(desc->op_flags & KSCOPE_HASH_LAST))
+			nr_ranges = 1;
+		len2 = crypto_shash_digestsize((*hash)->tfm);
+	}
+	if (nr_ranges) {
+		buf[0] = kscope_buf_lookup(scope, desc->buf);
+		if (!buf[0])
+			return -ENOENT;
+	}
+	if (nr_ranges > 1) {
+		buf[1] = kscope_buf_lookup(scope, desc->buf2);
+		if (!buf[1])
+			return -ENOENT;
+	}
+	if (draft->file_error)
+		return draft->file_error;
+	return ranges_check(draft->op, desc, len2, buf);
+}
