@@ -6,8 +6,10 @@
  * figure is the median of the turns.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -184,6 +186,7 @@ static void runner_start(struct runner *runner, const struct cell *cell)
 	runner->pid = fork();
 	CHECK(runner->pid >= 0);
 	if (runner->pid == 0) {
+		CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
 		close(command[1]);
 		close(figures[0]);
 		serve(cell, command[0], figures[1]);

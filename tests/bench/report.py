@@ -9,13 +9,13 @@ Writes report.md and *.svg there. Asserts nothing: whether a target is met is a 
 import csv
 import math
 import os
+import statistics
 import subprocess
 import sys
 
 OURS = ("kscope", "kscope-worker", "kscope-inline")
 # They do something else: not the work, or not in parallel.
 NO_PEERS = ("one-thread",)
-UNITS = {"instructions": "instructions", "ns": "ns"}
 
 
 class Results:
@@ -34,7 +34,7 @@ class Results:
         return list(dict.fromkeys((b, n) for m, b, n, _ in self.rows if m == mode))
 
     def batches(self, mode, bench):
-        return [n for b, n in self.benches(mode) if b == bench]
+        return sorted(n for b, n in self.benches(mode) if b == bench)
 
     def subjects(self, mode, bench, batch=None):
         return list(dict.fromkeys(s for m, b, n, s in self.rows if (m, b) == (mode, bench) and batch in (None, n)))
@@ -44,6 +44,11 @@ class Results:
         peers = [(self.get(mode, bench, batch, s), s) for s in self.subjects(mode, bench, batch)
                  if s not in OURS + NO_PEERS]
         return min(peers, default=(None, None))
+
+    def spread(self, mode):
+        """Half of the figures of that mode lie within this fraction of their median"""
+        rows = [r for (m, *_), r in self.rows.items() if m == mode and int(r["runs"]) > 1]
+        return statistics.median((float(r["max"]) - float(r["min"])) / float(r["median"]) for r in rows)
 
     def unit(self, mode, bench, batch):
         return next(r["unit"] for (m, b, n, _), r in self.rows.items() if (m, b, n) == (mode, bench, batch))
@@ -144,7 +149,8 @@ def figures(res, mode):
 
 MODES = {
     "icount": "## Instructions (icount)\n\nOne processor; a nanosecond of the guest's clock is one instruction, of user or "
-              "kernel alike. Repeatable on any machine. For one child, scope or call; memory is in bytes.",
+              "kernel alike. Repeatable on any machine. For one child, scope or call; memory is in bytes. Instructions are "
+              "not time: in user space, one of `copy` moves 32 bytes, in the kernel 8.",
     "wall": "## Time (wall)\n\nTwo processors, and the clock on the wall. Emulated, unless KVM works: then only the "
             "ratios mean something, and those of code that is emulated badly do not.",
 }
@@ -159,7 +165,8 @@ def write_report(res, out, release):
     lines += [t.line() for t in targets(res)]
     for mode, text in MODES.items():
         if res.benches(mode):
-            lines += ["", text, ""] + list(figures(res, mode))
+            noise = f"Between the turns, half of the figures varied by less than {res.spread(mode):.1%} of their median."
+            lines += ["", f"{text} {noise}", ""] + list(figures(res, mode))
     with open(os.path.join(out, "report.md"), "w") as f:
         f.write("\n".join(lines) + "\n")
 
@@ -176,6 +183,8 @@ def block(name, points):
 def curves(res, mode, bench, title, x, y, scale=lambda figure, batch: figure):
     """One line for each subject, by batch"""
     data, plots = "", []
+    if len(res.batches(mode, bench)) < 2:
+        return ""
     for i, subject in enumerate(res.subjects(mode, bench)):
         points = [(n, scale(res.get(mode, bench, n, subject), n)) for n in res.batches(mode, bench)
                   if res.get(mode, bench, n, subject)]
@@ -225,7 +234,6 @@ def draw_all(res, out):
     for mode, unit in (("icount", "instructions"), ("wall", "ns")):
         draw(out, f"spawn-{mode}", curves(res, mode, "spawn", f"A child that does nothing ({mode})",
                                           "children in one call", f"{unit} per child"))
-        draw(out, f"latency-{mode}", "")
         drawn = bars(res, mode)
         if drawn:
             draw(out, f"ratios-{mode}", *drawn)
