@@ -76,6 +76,11 @@ static void loop_round(void *arg)
 		ctx->op->run(&ctx->window, i);
 }
 
+static void loop_close(void *ctx)
+{
+	free(ctx);
+}
+
 static void run_task(struct task *task)
 {
 	struct data_ctx *ctx = task->arg;
@@ -180,27 +185,23 @@ static void children_close(void *arg)
 	free(ctx);
 }
 
+#define DATA_SUBJECT(subject, how, what)                                      \
+	{                                                                     \
+		.name = subject, .open = how##_open, .prepare = data_prepare, \
+		.round = how##_round, .check = data_check,                    \
+		.close = how##_close, .arg = what                             \
+	}
+
 static void bench_op(const struct data_op *op)
 {
 	static const size_t pieces[] = { 64, 4 << 10, 64 << 10, 1 << 20 };
 	const struct data_subject plain = { op, &kscope_plain };
+	const struct data_subject worker = { op, &kscope_worker };
 	const struct subject subjects[] = {
-		{ .name = "kscope",
-		  .open = children_open,
-		  .prepare = data_prepare,
-		  .round = children_round,
-		  .check = data_check,
-		  .close = children_close,
-		  .arg = &plain },
-		{ "one-thread", loop_open, data_prepare, loop_round, data_check,
-		  free, &plain },
-		{ .name = "pthread-pool",
-		  .open = tasks_open,
-		  .prepare = data_prepare,
-		  .round = tasks_round,
-		  .check = data_check,
-		  .close = tasks_close,
-		  .arg = &plain },
+		DATA_SUBJECT("kscope", children, &plain),
+		DATA_SUBJECT("kscope-worker", children, &worker),
+		DATA_SUBJECT("one-thread", loop, &plain),
+		DATA_SUBJECT("pthread-pool", tasks, &plain),
 		{ .name = NULL },
 	};
 

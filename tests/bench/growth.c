@@ -111,6 +111,8 @@ static void *scopes_open(const struct cell *cell)
 	}
 
 static const struct subject kscope = KSCOPE_NOP("kscope", &kscope_plain);
+static const struct subject worker =
+	KSCOPE_NOP("kscope-worker", &kscope_worker);
 static const struct subject io_uring = URING_NOP("io_uring", &uring_inline);
 static const struct subject pool = POOL_NOP("pthread-pool");
 
@@ -125,6 +127,7 @@ void bench_growth_children(void)
 						 10000, 100000, 1000000 };
 	static const struct subject subjects[] = {
 		CHILDREN("kscope", &kscope),
+		CHILDREN("kscope-worker", &worker),
 		CHILDREN("io_uring", &io_uring),
 		CHILDREN("pthread-pool", &pool),
 		{ .name = NULL },
@@ -140,6 +143,7 @@ void bench_growth_scopes(void)
 	static const unsigned long numbers[] = { 1, 10, 100, 1000 };
 	static const struct subject subjects[] = {
 		SCOPES("kscope", &kscope),
+		SCOPES("kscope-worker", &worker),
 		SCOPES("io_uring", &io_uring),
 		{ .name = NULL },
 	};

@@ -14,7 +14,8 @@ void kscope_nop_round(void *ctx);
 void kscope_nop_close(void *ctx);
 
 struct kscope_scope_params;
-extern const struct kscope_scope_params kscope_plain;
+extern const struct kscope_scope_params kscope_plain, kscope_worker,
+	kscope_inline;
 
 #define KSCOPE_NOP(nop_name, params)                                  \
 	{                                                             \

@@ -5,6 +5,8 @@
 
 static const struct subject subjects[] = {
 	KSCOPE_NOP("kscope", &kscope_plain),
+	KSCOPE_NOP("kscope-worker", &kscope_worker),
+	KSCOPE_NOP("kscope-inline", &kscope_inline),
 	URING_NOP("io_uring", &uring_inline),
 	URING_NOP("io_uring-async", &uring_async),
 	URING_NOP("io_uring-async-defer", &uring_async_defer),
