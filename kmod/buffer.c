@@ -8,8 +8,6 @@
  * leads there, and the release of the scope passes it by. The pinner sees the release
  * when it comes back to publish, and undoes its work.
  */
-#include <linux/highmem.h>
-#include <linux/kcsan-checks.h>
 #include <linux/mm.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
@@ -58,15 +56,18 @@ static struct kscope_buf_slot *table_slot(const struct kscope_scope *scope,
 
 static struct kscope_buf *buf_alloc(u64 addr, u64 len, unsigned int access)
 {
-	struct kscope_buf *buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
+	u64 last = addr + len - 1;
+	size_t nr_blocks =
+		last / KSCOPE_BLOCK_BYTES - addr / KSCOPE_BLOCK_BYTES + 1;
+	struct kscope_buf *buf =
+		kvzalloc(struct_size(buf, blocks, nr_blocks), KSCOPE_GFP);
 
 	if (!buf)
 		return NULL;
 	buf->access = access;
-	buf->first = offset_in_page(addr);
+	buf->first = addr % KSCOPE_BLOCK_BYTES;
 	buf->len = len;
-	buf->nr_pages =
-		((addr + len - 1) >> PAGE_SHIFT) - (addr >> PAGE_SHIFT) + 1;
+	buf->nr_pages = (last >> PAGE_SHIFT) - (addr >> PAGE_SHIFT) + 1;
 	return buf;
 }
 
@@ -111,8 +112,8 @@ static void buf_free(struct kscope_buf *buf)
 	WARN_ON_ONCE(buf->leases);
 	if (buf->cred)
 		kscope_unpin(buf);
-	kvfree(buf->pages);
-	kfree(buf);
+	kscope_blocks_free(buf);
+	kvfree(buf);
 }
 
 static int buf_add(struct kscope_scope *scope, struct kscope_buf *buf, u64 addr,
@@ -156,19 +157,34 @@ int kscope_buf_pin(struct kscope_scope *scope, u64 addr, u64 len,
 	return buf_add(scope, buf, addr, kscope_pin);
 }
 
-static int kernel_pages(struct kscope_buf *buf, u64 addr)
+static int vmalloc_block(struct kscope_buf *buf, unsigned long i, void *addr)
 {
-	void *page = (void *)(unsigned long)(addr - buf->first);
-	unsigned long i;
+	unsigned long j, nr = kscope_block_nr_pages(buf, i);
+	struct page **pages = kscope_block_alloc(buf, i);
 
-	buf->pages =
-		kvmalloc_array(buf->nr_pages, sizeof(*buf->pages), KSCOPE_GFP);
-	if (!buf->pages)
+	if (!pages)
 		return -ENOMEM;
-	for (i = 0; i < buf->nr_pages; i++, page += PAGE_SIZE)
-		buf->pages[i] = is_vmalloc_addr(page) ? vmalloc_to_page(page) :
-							virt_to_page(page);
+	for (j = 0; j < nr; j++, addr += PAGE_SIZE)
+		pages[j] = vmalloc_to_page(addr);
+	kscope_block_set(buf, i, pages,
+			 kscope_pages_run(page_folio(pages[0]), pages, nr));
 	return 0;
+}
+
+static int kernel_pages(struct kscope_buf *buf, u64 start)
+{
+	void *addr = (void *)(unsigned long)(start & PAGE_MASK);
+	unsigned long i, nr = kscope_buf_nr_blocks(buf);
+	int ret = 0;
+
+	for (i = 0; i < nr && !ret; i++) {
+		if (is_vmalloc_addr(addr))
+			ret = vmalloc_block(buf, i, addr);
+		else
+			kscope_block_set_run(buf, i, virt_to_page(addr));
+		addr += kscope_block_nr_pages(buf, i) << PAGE_SHIFT;
+	}
+	return ret;
 }
 
 /**
@@ -286,60 +302,3 @@ void kscope_buf_drop_all(struct kscope_scope *scope)
 			buf_free(buf);
 	}
 }
-
-/**
- * kscope_buf_page() - the page at a place of a buffer
- * @buf: that the child borrows
- * @pos: bytes from the start of the buffer; below its len
- * @off: out: where in the page that is
- *
- * Return: the page.
- */
-struct page *kscope_buf_page(const struct kscope_buf *buf, u64 pos, u32 *off)
-{
-	pos += buf->first;
-	*off = offset_in_page(pos);
-	return buf->pages[pos >> PAGE_SHIFT];
-}
-
-/**
- * kscope_child_map() - map a piece of a range that a child borrows
- * @child: that runs
- * @range: 0 or 1
- * @pos: bytes from the start of the range
- * @len: in: bytes wanted, at least 1, inside the range. out: bytes that are mapped, which
- *	do not pass the end of a page
- *
- * The program and its other children may write there at the same time. That race is theirs,
- * so KCSAN does not look while something is mapped.
- *
- * Context: process context; the mapping is local to the thread, mappings are undone in
- * reverse order.
- * Return: the address, for kscope_child_unmap().
- */
-void *kscope_child_map(struct kscope_child *child, unsigned int range, u64 pos,
-		       size_t *len)
-{
-	u64 start = range ? child->desc.off2 : child->desc.off;
-	struct page *page;
-	u32 off;
-
-	page = kscope_buf_page(child->buf[range], start + pos, &off);
-	*len = min_t(size_t, *len, PAGE_SIZE - off);
-	kcsan_disable_current();
-	return kmap_local_page(page) + off;
-}
-EXPORT_SYMBOL_GPL(kscope_child_map);
-
-/**
- * kscope_child_unmap() - undo kscope_child_map()
- * @addr: as returned from there
- *
- * Context: the thread that mapped it.
- */
-void kscope_child_unmap(void *addr)
-{
-	kunmap_local(addr);
-	kcsan_enable_current();
-}
-EXPORT_SYMBOL_GPL(kscope_child_unmap);

@@ -47,6 +47,14 @@ static inline void kscope_vm_flags_mod(struct vm_area_struct *vma,
 }
 #endif
 
+/* For small folios, as unpin_user_page() has to find the folio again */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+static inline void unpin_folio(struct folio *folio)
+{
+	unpin_user_page(&folio->page);
+}
+#endif
+
 /* Since 6.8 vfs_iocb_iter_write() itself holds off a freeze of the file system. */
 static inline ssize_t kscope_iocb_write(struct kiocb *iocb,
 					struct iov_iter *iter)

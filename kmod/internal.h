@@ -31,6 +31,7 @@
 #include <linux/cred.h>
 #include <linux/list.h>
 #include <linux/memcontrol.h>
+#include <linux/mm.h>
 #include <linux/nospec.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -56,6 +57,9 @@
 /* For what a caller chooses the size of: it shall not fill the log with failures. */
 #define KSCOPE_GFP (GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
 #define KSCOPE_STEP 65536U /* bytes between two looks at the cancel flag */
+#define KSCOPE_BLOCK_PAGES 512U
+#define KSCOPE_BLOCK_BYTES ((u64)KSCOPE_BLOCK_PAGES << PAGE_SHIFT)
+#define KSCOPE_BLOCK_RUN 1UL
 
 struct crypto_shash;
 struct file;
@@ -87,13 +91,13 @@ struct kscope_user {
  * struct kscope_buf - a range of memory that belongs to one scope
  * @handle: C
  * @access: C KSCOPE_ACCESS_* that children may have; WRITE only if pinned so
- * @first: C offset of the range in its first page
+ * @first: C offset of the range in its first block
  * @len: C bytes
  * @nr_pages: C
- * @pages: C
  * @cred: C whose user the pages are charged to; NULL for kernel memory, which is not pinned
  * @mm: C address space whose pinned_vm counts them; likewise
  * @leases: S children that borrow it
+ * @blocks: C the pages, as pages.c says
  */
 struct kscope_buf {
 	u32 handle;
@@ -101,10 +105,10 @@ struct kscope_buf {
 	u32 first;
 	u64 len;
 	unsigned long nr_pages;
-	struct page **pages;
 	const struct cred *cred;
 	struct mm_struct *mm;
 	u32 leases;
+	unsigned long blocks[];
 };
 
 /**
@@ -583,7 +587,64 @@ int kscope_buf_pin(struct kscope_scope *scope, u64 addr, u64 len,
 int kscope_buf_drop(struct kscope_scope *scope, u32 handle,
 		    struct kscope_blocker *blockers, u32 *nr_blockers);
 void kscope_buf_drop_all(struct kscope_scope *scope);
-struct page *kscope_buf_page(const struct kscope_buf *buf, u64 pos, u32 *off);
+
+/* pages.c */
+unsigned long kscope_buf_nr_blocks(const struct kscope_buf *buf);
+unsigned long kscope_block_nr_pages(const struct kscope_buf *buf,
+				    unsigned long i);
+struct page **kscope_block_alloc(const struct kscope_buf *buf, unsigned long i);
+void kscope_block_set(struct kscope_buf *buf, unsigned long i,
+		      struct page **pages, unsigned long run);
+void kscope_blocks_free(struct kscope_buf *buf);
+struct page *kscope_buf_span(const struct kscope_buf *buf, u64 pos, size_t *len,
+			     u32 *off);
+
+static inline void kscope_block_set_run(struct kscope_buf *buf, unsigned long i,
+					struct page *first)
+{
+	buf->blocks[i] = (unsigned long)first | KSCOPE_BLOCK_RUN;
+}
+
+/* The first page of a block that is a run; else NULL, and it has an array */
+static inline struct page *kscope_block_run(const struct kscope_buf *buf,
+					    unsigned long i)
+{
+	unsigned long block = buf->blocks[i];
+
+	return block & KSCOPE_BLOCK_RUN ?
+		       (struct page *)(block & ~KSCOPE_BLOCK_RUN) :
+		       NULL;
+}
+
+static inline struct page **kscope_block_array(const struct kscope_buf *buf,
+					       unsigned long i)
+{
+	return (struct page **)buf->blocks[i];
+}
+
+/**
+ * kscope_pages_run() - how many pages follow one another in a folio
+ * @folio: of the first
+ * @pages: array
+ * @nr: pages in it, at least 1
+ *
+ * Return: 1 to @nr.
+ */
+static inline unsigned long kscope_pages_run(struct folio *folio,
+					     struct page *const *pages,
+					     unsigned long nr)
+{
+	unsigned long i;
+
+	if (!folio_test_large(folio))
+		return 1;
+	nr = min_t(unsigned long, nr,
+		   folio_nr_pages(folio) - folio_page_idx(folio, pages[0]));
+	for (i = 1; i < nr; i++)
+		if (pages[i] != nth_page(pages[0], i))
+			break;
+	return i;
+}
 
 /* pin.c */
 int kscope_pin(struct kscope_buf *buf, u64 addr);

@@ -31,8 +31,6 @@
 #include "compat.h"
 #include "internal.h"
 
-#define PIN_BURST 512U
-
 static bool account_charge(struct user_struct *user, unsigned long nr_pages)
 {
 	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
@@ -67,14 +65,57 @@ static void buf_uncharge(struct kscope_buf *buf)
 	buf->cred = NULL;
 }
 
-static void pages_unpin(const struct kscope_buf *buf, unsigned long nr_pages)
+/*
+ * An anonymous folio outside of the swap cache has no mapping that could go away, so its
+ * lock is not needed to make it dirty. Return: whether that is so
+ */
+static bool folio_set_dirty_unlocked(struct folio *folio)
+{
+	if (!folio_test_anon(folio) || folio_test_swapcache(folio))
+		return false;
+	folio_set_dirty(folio);
+	return true;
+}
+
+/* What children may have written becomes dirty. */
+static inline void run_unpin(struct folio *folio, struct page *page,
+			     unsigned long nr, bool dirty)
+{
+	if (dirty &&
+	    (folio_test_dirty(folio) || folio_set_dirty_unlocked(folio)))
+		dirty = false;
+	if (nr == 1 && !dirty)
+		unpin_folio(folio);
+	else
+		unpin_user_page_range_dirty_lock(page, nr, dirty);
+}
+
+static void pages_unpin(struct page **pages, unsigned long nr_pages, bool dirty)
+{
+	struct page **end = pages + nr_pages;
+	struct folio *folio;
+	unsigned long nr;
+
+	for (; pages < end; pages += nr) {
+		folio = page_folio(*pages);
+		nr = kscope_pages_run(folio, pages, end - pages);
+		run_unpin(folio, *pages, nr, dirty);
+	}
+}
+
+static void blocks_unpin(const struct kscope_buf *buf, unsigned long nr_blocks)
 {
 	bool dirty = buf->access & KSCOPE_ACCESS_WRITE;
+	struct page *page;
 	unsigned long i, nr;
 
-	for (i = 0; i < nr_pages; i += nr) {
-		nr = min(nr_pages - i, kscope_limit(PIN_BURST));
-		unpin_user_pages_dirty_lock(buf->pages + i, nr, dirty);
+	for (i = 0; i < nr_blocks; i++) {
+		nr = kscope_block_nr_pages(buf, i);
+		page = kscope_block_run(buf, i);
+		if (page)
+			run_unpin(page_folio(page), page, nr, dirty);
+		else
+			pages_unpin(kscope_block_array(buf, i), nr, dirty);
 		cond_resched();
 	}
 }
@@ -143,12 +184,11 @@ static int read_pin_flags(unsigned long addr, unsigned long *end)
 	return flags;
 }
 
-static int pin_burst(struct kscope_buf *buf, unsigned long addr,
-		     unsigned long done)
+static int burst_pin(const struct kscope_buf *buf, unsigned long addr,
+		     struct page **pages, unsigned long nr)
 {
 	unsigned long end =
-		addr + (min(buf->nr_pages - done, kscope_limit(PIN_BURST))
-			<< PAGE_SHIFT);
+		addr + ((unsigned long)kscope_limit(nr) << PAGE_SHIFT);
 	int flags = FOLL_WRITE;
 	int ret;
 
@@ -160,29 +200,65 @@ static int pin_burst(struct kscope_buf *buf, unsigned long addr,
 			return flags == -EFAULT ? fault_errno(addr) : flags;
 	}
 	ret = pin_user_pages_fast(addr, (end - addr) >> PAGE_SHIFT,
-				  flags | FOLL_LONGTERM, buf->pages + done);
-	if (ret <= 0)
-		return ret == -ENOMEM || ret == -EINTR ? ret :
-							 fault_errno(addr);
-	if (pages_are_allowed(buf->pages + done, ret))
+				  flags | FOLL_LONGTERM, pages);
+	if (ret > 0 || ret == -ENOMEM || ret == -EINTR)
 		return ret;
-	unpin_user_pages(buf->pages + done, ret);
-	return -EOPNOTSUPP;
+	return fault_errno(addr);
 }
 
-static int pages_pin(struct kscope_buf *buf, unsigned long addr)
+/* Return: 0 or an errno; then @done of the pages are pinned. */
+static int pages_pin(const struct kscope_buf *buf, unsigned long addr,
+		     struct page **pages, unsigned long nr, unsigned long *done)
 {
-	unsigned long done = 0;
 	int ret;
 
-	while (done < buf->nr_pages) {
-		ret = pin_burst(buf, addr + (done << PAGE_SHIFT), done);
-		if (ret < 0) {
-			pages_unpin(buf, done);
+	for (*done = 0; *done < nr; *done += ret) {
+		ret = burst_pin(buf, addr + (*done << PAGE_SHIFT),
+				pages + *done, nr - *done);
+		if (ret < 0)
+			return ret;
+		cond_resched();
+	}
+	return 0;
+}
+
+static int block_pin(struct kscope_buf *buf, unsigned long i,
+		     unsigned long addr)
+{
+	unsigned long nr = kscope_block_nr_pages(buf, i);
+	struct page **pages = kscope_block_alloc(buf, i);
+	unsigned long done, run = 0;
+	int ret;
+
+	if (!pages)
+		return -ENOMEM;
+	ret = pages_pin(buf, addr, pages, nr, &done);
+	if (done)
+		run = kscope_pages_run(page_folio(pages[0]), pages, done);
+	/* The first page of a run speaks for all of it. */
+	if (!pages_are_allowed(pages, run < done ? done : min(done, 1UL)))
+		ret = -EOPNOTSUPP;
+	if (!ret) {
+		kscope_block_set(buf, i, pages, run);
+		return 0;
+	}
+	unpin_user_pages(pages, done);
+	kfree(pages);
+	return ret;
+}
+
+static int blocks_pin(struct kscope_buf *buf, unsigned long addr)
+{
+	unsigned long i, nr = kscope_buf_nr_blocks(buf);
+	int ret;
+
+	for (i = 0; i < nr; i++) {
+		ret = block_pin(buf, i, addr);
+		if (ret) {
+			blocks_unpin(buf, i);
 			return ret;
 		}
-		done += ret;
-		cond_resched();
+		addr += kscope_block_nr_pages(buf, i) << PAGE_SHIFT;
 	}
 	return 0;
 }
@@ -206,11 +282,7 @@ int kscope_pin(struct kscope_buf *buf, u64 addr)
 	ret = buf_charge(buf);
 	if (ret)
 		return ret;
-	ret = -ENOMEM;
-	buf->pages =
-		kvmalloc_array(buf->nr_pages, sizeof(*buf->pages), KSCOPE_GFP);
-	if (buf->pages)
-		ret = pages_pin(buf, addr - buf->first);
+	ret = blocks_pin(buf, addr & PAGE_MASK);
 	if (ret)
 		buf_uncharge(buf);
 	return ret;
@@ -224,6 +296,6 @@ int kscope_pin(struct kscope_buf *buf, u64 addr)
  */
 void kscope_unpin(struct kscope_buf *buf)
 {
-	pages_unpin(buf, buf->nr_pages);
+	blocks_unpin(buf, kscope_buf_nr_blocks(buf));
 	buf_uncharge(buf);
 }

@@ -74,6 +74,24 @@ static void recount_children(const struct kscope_scope *scope,
 	}
 }
 
+/* Pages of a buffer that are pinned, as far as one can tell from a page */
+static u64 recount_pages(const struct kscope_buf *buf)
+{
+	unsigned long i;
+	struct page *page;
+	u64 pos, nr = 0;
+	size_t len;
+	u32 off;
+
+	for (pos = 0; pos < buf->len; pos += len) {
+		len = buf->len - pos;
+		page = kscope_buf_span(buf, pos, &len, &off);
+		for (i = PFN_UP(off + len); i--; page = nth_page(page, 1))
+			nr += folio_maybe_dma_pinned(page_folio(page));
+	}
+	return nr;
+}
+
 /* Return: the leases that the buffers count */
 static u64 recount_buffers(const struct kscope_scope *scope,
 			   struct recount *found)
@@ -87,7 +105,7 @@ static u64 recount_buffers(const struct kscope_scope *scope,
 		if (!buf || buf->handle == U32_MAX) /* free, or reserved */
 			continue;
 		found->buffers++;
-		found->pages += buf->cred ? buf->nr_pages : 0;
+		found->pages += buf->cred ? recount_pages(buf) : 0;
 		leases += buf->leases;
 	}
 	return leases;

@@ -122,14 +122,13 @@ static size_t step_bvec(const struct kscope_child *child, u64 pos,
 	size_t got = 0;
 
 	for (*nr = 0; got < want; (*nr)++) {
-		u64 at = desc->off + pos + got;
-		u32 off;
-		struct page *page = kscope_buf_page(child->buf[0], at, &off);
-		u32 len = min_t(size_t, want - got, PAGE_SIZE - off);
+		struct bio_vec *next = &bvec[*nr];
+		size_t len = want - got;
 
-		bvec[*nr] = (struct bio_vec){ .bv_page = page,
-					      .bv_len = len,
-					      .bv_offset = off };
+		next->bv_page = kscope_buf_span(child->buf[0],
+						desc->off + pos + got, &len,
+						&next->bv_offset);
+		next->bv_len = len;
 		got += len;
 	}
 	return got;
