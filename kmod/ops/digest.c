@@ -26,7 +26,7 @@ static int digest_update(struct kscope_child *child, struct shash_desc *shash)
 		ret = kscope_child_checkpoint(child, pos);
 		if (ret)
 			return ret;
-		nr = min_t(u64, len - pos, PAGE_SIZE);
+		nr = min_t(u64, len - pos, KSCOPE_STEP);
 		mem = kscope_child_map(child, 0, pos, &nr);
 		ret = crypto_shash_update(shash, mem, nr);
 		kscope_child_unmap(mem);

@@ -2,7 +2,7 @@
 /*
  * Operations on memory: FILL, COPY, COMPARE, XOR, CRC32C.
  *
- * Each is a function on one piece, which never passes a page; walk() does the rest.
+ * Each is a function on one piece, which is mapped in one go; walk() does the rest.
  */
 #include <linux/crc32c.h>
 #include <linux/minmax.h>
@@ -40,7 +40,7 @@ static int walk(struct kscope_child *child, struct piece *piece, piece_fn fn)
 		ret = kscope_child_checkpoint(child, piece->pos);
 		if (ret)
 			return ret;
-		piece->len = min_t(u64, desc->len - piece->pos, PAGE_SIZE);
+		piece->len = min_t(u64, desc->len - piece->pos, KSCOPE_STEP);
 		piece->mem[0] =
 			kscope_child_map(child, 0, piece->pos, &piece->len);
 		if (two)
