@@ -271,16 +271,20 @@ int kscope_buf_remove(struct kscope_scope *scope, u32 handle)
 }
 EXPORT_SYMBOL_GPL(kscope_buf_remove);
 
-static struct kscope_buf *table_take(struct kscope_scope *scope, u32 i)
+/* Take the next buffer from entry *@i on out of the table. */
+static struct kscope_buf *table_take(struct kscope_scope *scope, u32 *i)
 {
-	struct kscope_buf *buf;
+	struct kscope_buf *buf = NULL;
 
 	spin_lock(&scope->lock);
-	buf = scope->bufs[i].buf;
-	if (buf == &buf_reserved)
+	for (; scope->nr_buffers && *i < scope->max_buffers; (*i)++) {
+		buf = scope->bufs[*i].buf;
+		if (buf && buf != &buf_reserved) {
+			table_remove(scope, buf);
+			break;
+		}
 		buf = NULL;
-	if (buf)
-		table_remove(scope, buf);
+	}
 	spin_unlock(&scope->lock);
 	return buf;
 }
@@ -294,11 +298,8 @@ static struct kscope_buf *table_take(struct kscope_scope *scope, u32 i)
 void kscope_buf_drop_all(struct kscope_scope *scope)
 {
 	struct kscope_buf *buf;
-	u32 i;
+	u32 i = 0;
 
-	for (i = 0; i < scope->max_buffers; i++) {
-		buf = table_take(scope, i);
-		if (buf)
-			buf_free(buf);
-	}
+	while ((buf = table_take(scope, &i)))
+		buf_free(buf);
 }

@@ -215,6 +215,10 @@ struct kscope_claim {
  * @scope: C
  * @ready: S
  * @idle: S lanes that will not look at @ready again until they are kicked
+ * @lanes: C its part of scope->lanes
+ * @nr_lanes: C
+ * @nr_made: S lanes from here on have never been used
+ * @first_slow: C those from here on are slow ones
  * @nr_busy: S lanes that will, and helpers
  * @max_busy: C so many may
  * @starting: S a lane was kicked that has not looked yet; the next is kicked when it has
@@ -223,6 +227,10 @@ struct kscope_queue {
 	struct kscope_scope *scope;
 	struct list_head ready;
 	struct list_head idle;
+	struct kscope_lane *lanes;
+	u32 nr_lanes;
+	u32 nr_made;
+	u32 first_slow;
 	u32 nr_busy;
 	u32 max_busy;
 	bool starting;
@@ -234,7 +242,6 @@ struct kscope_lane {
 	struct kscope_queue *queue; /* C */
 	struct workqueue_struct *wq; /* C */
 	bool slow; /* C its class: takes children that may block */
-	bool used; /* S it was kicked at least once */
 	bool starting; /* S it was kicked, and has not looked */
 	struct kscope_claim claim; /* what it runs */
 };
@@ -253,8 +260,7 @@ struct kscope_lane {
  * @claims: S of everybody who runs children
  * @quick: C children whose op does not block
  * @slow: C the others, and all of an ordered scope
- * @lanes: C
- * @nr_lanes: C
+ * @lanes: C of both queues
  * @bufs: S table of @max_buffers entries
  * @max_buffers: C
  * @nr_buffers: S
@@ -284,7 +290,6 @@ struct kscope_scope {
 	struct kscope_queue quick;
 	struct kscope_queue slow;
 	struct kscope_lane *lanes;
-	u32 nr_lanes;
 	struct kscope_buf_slot *bufs;
 	u32 max_buffers;
 	u32 nr_buffers;

@@ -33,6 +33,23 @@
 
 #define LANE_BUDGET 64 /* claims */
 
+static void lane_work(struct work_struct *work);
+
+static struct kscope_lane *lane_make(struct kscope_queue *queue)
+{
+	struct kscope_user *user = queue->scope->ring->user;
+	u32 i = queue->nr_made++;
+	struct kscope_lane *lane = &queue->lanes[i];
+
+	INIT_WORK(&lane->work, lane_work);
+	INIT_LIST_HEAD(&lane->claim.children);
+	lane->queue = queue;
+	lane->slow = i >= queue->first_slow;
+	lane->wq = lane->slow ? user->slow_wq : user->quick_wq;
+	list_add_tail(&lane->node, &queue->idle);
+	return lane;
+}
+
 static struct kscope_lane *lane_find_idle(struct kscope_queue *queue, bool slow)
 {
 	struct kscope_lane *lane;
@@ -40,6 +57,11 @@ static struct kscope_lane *lane_find_idle(struct kscope_queue *queue, bool slow)
 	list_for_each_entry(lane, &queue->idle, node)
 		if (lane->slow == slow)
 			return lane;
+	while (queue->nr_made < queue->nr_lanes) {
+		lane = lane_make(queue);
+		if (lane->slow == slow)
+			return lane;
+	}
 	return NULL;
 }
 
@@ -68,7 +90,6 @@ void kscope_lane_kick(struct kscope_queue *queue)
 		return;
 	list_del_init(&lane->node);
 	lane->starting = true;
-	lane->used = true;
 	queue->starting = true;
 	queue->nr_busy++;
 	queue_work(lane->wq, &lane->work);
@@ -140,37 +161,15 @@ static void lane_work(struct work_struct *work)
 }
 
 static void queue_init(struct kscope_queue *queue, struct kscope_scope *scope,
-		       u32 max_busy)
+		       struct kscope_lane *lanes, u32 nr_quick, u32 nr_slow)
 {
 	queue->scope = scope;
-	queue->max_busy = max_busy;
+	queue->lanes = lanes;
+	queue->nr_lanes = nr_quick + nr_slow;
+	queue->first_slow = nr_quick;
+	queue->max_busy = max(nr_quick, nr_slow);
 	INIT_LIST_HEAD(&queue->ready);
 	INIT_LIST_HEAD(&queue->idle);
-}
-
-static void lane_init(struct kscope_lane *lane, struct kscope_queue *queue,
-		      bool slow)
-{
-	struct kscope_user *user = queue->scope->ring->user;
-
-	INIT_WORK(&lane->work, lane_work);
-	INIT_LIST_HEAD(&lane->claim.children);
-	lane->queue = queue;
-	lane->slow = slow;
-	lane->wq = slow ? user->slow_wq : user->quick_wq;
-	list_add_tail(&lane->node, &queue->idle);
-}
-
-static u32 lanes_wanted(const struct kscope_scope *scope)
-{
-	switch (scope->kind) {
-	case KSCOPE_KIND_INLINE:
-		return 0;
-	case KSCOPE_KIND_ORDERED:
-		return 1;
-	default:
-		return scope->tally.entries;
-	}
 }
 
 /**
@@ -182,25 +181,35 @@ static u32 lanes_wanted(const struct kscope_scope *scope)
  */
 int kscope_lanes_create(struct kscope_scope *scope)
 {
+	u32 quick = min3(num_online_cpus(), KSCOPE_MAX_QUICK,
+			 scope->tally.entries);
+	u32 slow = min(KSCOPE_MAX_BLOCKING, scope->tally.entries);
 	bool ordered = scope->kind == KSCOPE_KIND_ORDERED;
-	u32 entries = lanes_wanted(scope);
-	u32 quick = min3(num_online_cpus(), KSCOPE_MAX_QUICK, entries);
-	u32 slow = min(KSCOPE_MAX_BLOCKING, entries);
-	struct kscope_queue *queue;
-	u32 i;
 
-	scope->nr_lanes = quick + slow;
+	if (ordered)
+		quick = slow = 1;
+	if (scope->kind == KSCOPE_KIND_INLINE)
+		quick = slow = 0;
 	scope->lanes =
-		kvcalloc(scope->nr_lanes, sizeof(*scope->lanes), KSCOPE_GFP);
+		kvcalloc(quick + slow, sizeof(*scope->lanes), KSCOPE_GFP);
 	if (!scope->lanes)
 		return -ENOMEM;
-	queue_init(&scope->quick, scope, quick);
-	queue_init(&scope->slow, scope, slow);
-	for (i = 0; i < scope->nr_lanes; i++) {
-		queue = ordered || i >= quick ? &scope->slow : &scope->quick;
-		lane_init(&scope->lanes[i], queue, i >= quick);
+	if (ordered) {
+		queue_init(&scope->quick, scope, NULL, 0, 0);
+		queue_init(&scope->slow, scope, scope->lanes, 1, 1);
+	} else {
+		queue_init(&scope->quick, scope, scope->lanes, quick, 0);
+		queue_init(&scope->slow, scope, scope->lanes + quick, 0, slow);
 	}
 	return 0;
+}
+
+static void queue_destroy(struct kscope_queue *queue)
+{
+	u32 i;
+
+	for (i = 0; i < queue->nr_made; i++)
+		cancel_work_sync(&queue->lanes[i].work);
 }
 
 /**
@@ -211,10 +220,7 @@ int kscope_lanes_create(struct kscope_scope *scope)
  */
 void kscope_lanes_destroy(struct kscope_scope *scope)
 {
-	u32 i;
-
-	for (i = 0; i < scope->nr_lanes; i++)
-		if (scope->lanes[i].used)
-			cancel_work_sync(&scope->lanes[i].work);
+	queue_destroy(&scope->quick);
+	queue_destroy(&scope->slow);
 	kvfree(scope->lanes);
 }

@@ -26,7 +26,7 @@
 static void ring_free(struct kscope_ringbuf *ring)
 {
 	kscope_user_uncharge(ring->user, ring->entries);
-	vfree(ring->head);
+	free_page((unsigned long)ring->head);
 	vfree(ring->ring);
 	kfree(ring);
 }
@@ -53,10 +53,10 @@ static struct kscope_ringbuf *ring_alloc(u32 entries)
 	ring->entries = entries;
 	ring->bytes = PAGE_ALIGN(struct_size(ring->ring, records, entries));
 	ring->ring = __vmalloc(ring->bytes, gfp);
-	ring->head = __vmalloc(PAGE_SIZE, gfp);
+	ring->head = (void *)__get_free_page(gfp);
 	if (ring->ring && ring->head)
 		return ring;
-	vfree(ring->head);
+	free_page((unsigned long)ring->head);
 	vfree(ring->ring);
 	kfree(ring);
 	return NULL;
@@ -137,18 +137,27 @@ u32 kscope_ring_take(struct kscope_ringbuf *ring,
 	return nr;
 }
 
-static int ring_insert(struct vm_area_struct *vma, void *memory, size_t bytes)
+static int records_insert(struct vm_area_struct *vma,
+			  struct kscope_ringbuf *ring)
 {
 	unsigned long len = vma->vm_end - vma->vm_start;
+	void *memory = ring->ring;
 	unsigned long pos;
 	int ret = 0;
 
-	if (len > bytes)
+	if (len > ring->bytes)
 		return -EINVAL;
 	for (pos = 0; pos < len && !ret; pos += PAGE_SIZE)
 		ret = vm_insert_page(vma, vma->vm_start + pos,
 				     vmalloc_to_page(memory + pos));
 	return ret;
+}
+
+static int head_insert(struct vm_area_struct *vma, struct kscope_ringbuf *ring)
+{
+	if (vma->vm_end - vma->vm_start > PAGE_SIZE)
+		return -EINVAL;
+	return vm_insert_page(vma, vma->vm_start, virt_to_page(ring->head));
 }
 
 /**
@@ -174,7 +183,5 @@ int kscope_ring_mmap(struct kscope_ringbuf *ring, struct vm_area_struct *vma)
 	kscope_vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP,
 			    VM_MAYEXEC | (records ? VM_MAYWRITE : 0));
 	vma_set_file(vma, ring->file);
-	if (records)
-		return ring_insert(vma, ring->ring, ring->bytes);
-	return ring_insert(vma, ring->head, PAGE_SIZE);
+	return records ? records_insert(vma, ring) : head_insert(vma, ring);
 }
