@@ -240,6 +240,9 @@ int kscope_spawn(const struct kscope_scope *scope,
  * The same, and then wait until @min_complete completions are unread or nothing is
  * outstanding. A signal or the deadline ends the wait, not the children; the number
  * accepted is returned all the same.
+ *
+ * Before it sleeps, a call that waits runs small children of the scope itself, if they do not
+ * block; not with KSCOPE_SCOPE_NO_HELP in the scope's params.
  */
 int kscope_spawn_wait(const struct kscope_scope *scope,
 		      const struct kscope_desc *descs, unsigned int nr,

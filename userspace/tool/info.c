@@ -21,6 +21,10 @@ static void print_limits(const struct kscope_info *info)
 	       yes_no(info->features & KSCOPE_FEATURE_FILES));
 	printf("  %-36s %s\n", "hashes",
 	       yes_no(info->features & KSCOPE_FEATURE_HASH));
+	printf("  %-36s %s\n", "inline scopes",
+	       yes_no(info->features & KSCOPE_FEATURE_INLINE));
+	printf("  %-36s %s\n", "waiters that help",
+	       yes_no(info->features & KSCOPE_FEATURE_HELP));
 	printf("\nLimits\n");
 	printf("  %-36s %u\n", "children of a scope", info->max_capacity);
 	printf("  %-36s %u\n", "blocking children at a time",
