@@ -42,29 +42,6 @@ static struct kscope_child *slot_after(struct kscope_scope *scope,
 	return list_entry(last->next, struct kscope_child, node);
 }
 
-/* Return: 0 and what the draft holds is the child's, or why it is refused */
-static int child_furnish(struct kscope_scope *scope, struct kscope_child *child,
-			 const struct kscope_draft *draft,
-			 const struct kscope_desc *desc)
-{
-	int ret = kscope_draft_resolve(scope, draft, desc, child->buf,
-				       &child->hash);
-
-	if (ret)
-		return ret;
-	if (child->buf[0])
-		child->buf[0]->leases++;
-	if (child->buf[1])
-		child->buf[1]->leases++;
-	child->desc = *desc;
-	child->done = 0;
-	child->value = 0;
-	child->file = draft->file;
-	if (draft->file)
-		child->cred = get_current_cred();
-	return 0;
-}
-
 static void child_number(struct kscope_child *child)
 {
 	if (child->hash && child->desc.op_flags != KSCOPE_HASH_ALL)
@@ -148,7 +125,7 @@ static __always_inline void batch_admit(struct kscope_batch *batch,
 			last = &child->node;
 			continue;
 		}
-		ret = child_furnish(scope, child, draft, desc);
+		ret = kscope_child_furnish(child, scope, draft, desc);
 		if (ret) {
 			batch->error = ret;
 			batch->nr = desc - batch->descs;
@@ -166,18 +143,14 @@ static __always_inline void batch_admit(struct kscope_batch *batch,
 	list_cut_position(children, &scope->free, last);
 }
 
-/* Look at a descriptor that there is no slot for: what is wrong with itself comes first. */
+/* What is wrong with the descriptor itself comes first. */
 static int batch_refuse(struct kscope_batch *batch, u32 unread)
 {
-	struct kscope_buf *buf[KSCOPE_MAX_RANGES];
 	struct kscope_scope *scope = batch->scope;
-	struct kscope_hash *hash = NULL;
-	int ret = 0;
 
-	if (!batch->drafts[0].op->plain)
-		ret = kscope_draft_resolve(scope, &batch->drafts[0],
-					   &batch->descs[0], buf, &hash);
-	return ret ?: kscope_tally_admits(&scope->tally, unread);
+	return kscope_draft_refusal(scope, &batch->drafts[0],
+				    &batch->descs[0]) ?:
+		       kscope_tally_admits(&scope->tally, unread);
 }
 
 /* Cut the batch down to what there is room for. The rest is for another batch to be told. */

@@ -6,9 +6,13 @@
  * the references that live outside of the scope (op, file) are taken, which may sleep.
  * Resolving follows under the scope's lock: handles become pointers.
  *
- * Ops that hold nothing and report nothing are plain. For their drafts there is nothing to
- * resolve and nothing to drop, and nobody calls the functions here for them but
- * kscope_batch_draft().
+ * References. A child refers to its buffers and its hash by plain pointers: its lease
+ * keeps the buffer, and both live until the scope is released, which is refused while
+ * it is outstanding. It refers to its scope by a plain pointer for the same reason. Its op and
+ * its file it holds by real references, dropped when it ends.
+ *
+ * Ops that borrow nothing and report nothing are plain: there is nothing to resolve and nothing
+ * to drop.
  */
 #include <linux/cred.h>
 #include <linux/file.h>
@@ -180,9 +184,9 @@ static bool ranges_clash(const struct kscope_op *op,
 	       desc->off2 < desc->off + desc->len;
 }
 
-static int ranges_check(const struct kscope_op *op,
-			const struct kscope_desc *desc, u64 len2,
-			struct kscope_buf *const *buf)
+static __always_inline int ranges_check(const struct kscope_op *op,
+					const struct kscope_desc *desc,
+					u64 len2, struct kscope_buf *const *buf)
 {
 	int ret = 0;
 
@@ -207,21 +211,12 @@ static int hash_resolve(const struct kscope_scope *scope,
 	return *hash ? 0 : -ENOENT;
 }
 
-/**
- * kscope_draft_resolve() - turn handles into pointers, and check the ranges
- * @scope: to be the parent
- * @draft: not plain
- * @desc: its descriptor
- * @buf: out: buffers of the ranges, or NULL
- * @hash: out: its hash, or NULL
- *
- * Context: under the scope's lock. Takes no leases.
- * Return: 0, or why the child is refused.
- */
-int kscope_draft_resolve(const struct kscope_scope *scope,
-			 const struct kscope_draft *draft,
-			 const struct kscope_desc *desc,
-			 struct kscope_buf **buf, struct kscope_hash **hash)
+/* Turn handles into pointers, and check the ranges. Return: 0, or why the child is refused */
+static __always_inline int draft_resolve(const struct kscope_scope *scope,
+					 const struct kscope_draft *draft,
+					 const struct kscope_desc *desc,
+					 struct kscope_buf **buf,
+					 struct kscope_hash **hash)
 {
 	u32 nr_ranges = draft->op->nr_ranges;
 	u64 len2 = desc->len;
@@ -251,4 +246,59 @@ int kscope_draft_resolve(const struct kscope_scope *scope,
 	if (draft->file_error)
 		return draft->file_error;
 	return ranges_check(draft->op, desc, len2, buf);
+}
+
+/**
+ * kscope_draft_refusal() - what is wrong with a draft, if there were a slot for it
+ * @scope: to be the parent
+ * @draft: of the first descriptor of a batch
+ * @desc: its descriptor
+ *
+ * Context: under the scope's lock.
+ * Return: 0 if nothing is, or why the child is refused.
+ */
+int kscope_draft_refusal(const struct kscope_scope *scope,
+			 const struct kscope_draft *draft,
+			 const struct kscope_desc *desc)
+{
+	struct kscope_buf *buf[KSCOPE_MAX_RANGES];
+	struct kscope_hash *hash;
+
+	if (draft->op->plain)
+		return 0;
+	return draft_resolve(scope, draft, desc, buf, &hash);
+}
+
+/**
+ * kscope_child_furnish() - give a child what it needs beyond its slot
+ * @child: in a slot that is free
+ * @scope: to be the parent
+ * @draft: not plain; what it holds is the child's on success
+ * @desc: its descriptor
+ *
+ * Context: under the scope's lock.
+ * Return: 0 and the child has its leases, or why it is refused.
+ */
+int kscope_child_furnish(struct kscope_child *child, struct kscope_scope *scope,
+			 const struct kscope_draft *draft,
+			 const struct kscope_desc *desc)
+{
+	struct kscope_buf *buf[KSCOPE_MAX_RANGES];
+	int ret = draft_resolve(scope, draft, desc, buf, &child->hash);
+
+	if (ret)
+		return ret;
+	if (buf[0])
+		buf[0]->leases++;
+	if (buf[1])
+		buf[1]->leases++;
+	child->buf[0] = buf[0];
+	child->buf[1] = buf[1];
+	child->desc = *desc;
+	child->done = 0;
+	child->value = 0;
+	child->file = draft->file;
+	if (draft->file)
+		child->cred = get_current_cred();
+	return 0;
 }

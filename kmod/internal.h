@@ -541,10 +541,12 @@ void kscope_child_drop_file(struct kscope_child *child);
 /* draft.c */
 void kscope_batch_draft(struct kscope_batch *batch);
 void kscope_draft_drop(struct kscope_scope *scope, struct kscope_draft *draft);
-int kscope_draft_resolve(const struct kscope_scope *scope,
+int kscope_draft_refusal(const struct kscope_scope *scope,
 			 const struct kscope_draft *draft,
-			 const struct kscope_desc *desc,
-			 struct kscope_buf **buf, struct kscope_hash **hash);
+			 const struct kscope_desc *desc);
+int kscope_child_furnish(struct kscope_child *child, struct kscope_scope *scope,
+			 const struct kscope_draft *draft,
+			 const struct kscope_desc *desc);
 
 /* batch.c */
 void kscope_batch_begin(struct kscope_batch *batch, struct kscope_scope *scope,

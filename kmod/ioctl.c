@@ -442,30 +442,6 @@ static const struct command scope_commands[] = {
 	COMMAND(KSCOPE_IOC_QUERY, struct kscope_query, handle_query),
 };
 
-/*
- * The size that it should be is what most callers pass, and what should be quick: by words, which
- * all of the structs consist of.
- */
-static int copy_args(struct call *call, u32 size)
-{
-	const u64 __user *from = call->user;
-	u64 *to = (u64 *)&call->args;
-	u32 i;
-
-	if (call->size != size)
-		return copy_struct_from_user(&call->args, size, call->user,
-					     call->size);
-	if (!user_read_access_begin(from, size))
-		return -EFAULT;
-	for (i = 0; i < size / sizeof(*to); i++)
-		unsafe_get_user(to[i], &from[i], fault);
-	user_read_access_end();
-	return 0;
-fault:
-	user_read_access_end();
-	return -EFAULT;
-}
-
 static long dispatch(struct kscope_scope *scope, const struct command *commands,
 		     u32 nr, unsigned int cmd, void __user *user)
 {
@@ -484,7 +460,7 @@ static long dispatch(struct kscope_scope *scope, const struct command *commands,
 		return -EINVAL;
 	if (call.size > PAGE_SIZE)
 		return -E2BIG;
-	ret = copy_args(&call, command->size);
+	ret = copy_struct_from_user(&call.args, command->size, user, call.size);
 	return ret ?: command->handle(&call);
 }
 
