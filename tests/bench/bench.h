@@ -67,6 +67,7 @@ void report_value(const char *bench, const char *subject, unsigned long batch,
 extern struct settings {
 	const char *unit; /* of time */
 	const char *subject; /* only this one */
+	unsigned long batch; /* of the bench of spawning, only this one; or 0 */
 	unsigned int turns;
 	__u64 turn_ns;
 } settings;

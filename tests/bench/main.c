@@ -3,6 +3,7 @@
  * bench [option]... BENCH...
  *   -u UNIT     of time, as it is called in the rows (ns)
  *   -s SUBJECT  measure only this one
+ *   -b BATCH    measure spawning in batches of this size only
  *   -n TURNS    of each subject (7)
  *   -t MS       that a turn takes (20)
  */
@@ -58,11 +59,13 @@ int main(int argc, char **argv)
 	int option;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while ((option = getopt(argc, argv, "u:s:n:t:")) != -1) {
+	while ((option = getopt(argc, argv, "u:s:b:n:t:")) != -1) {
 		if (option == 'u')
 			settings.unit = optarg;
 		else if (option == 's')
 			settings.subject = optarg;
+		else if (option == 'b')
+			settings.batch = parse_number(optarg, 4096);
 		else if (option == 'n')
 			settings.turns = (unsigned int)parse_number(optarg, 32);
 		else if (option == 't')

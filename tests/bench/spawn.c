@@ -21,7 +21,9 @@ void bench_spawn(void)
 	static const unsigned int batches[] = { 1, 8, 32, 256, 4096 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(batches); i++)
-		compare("spawn", batches[i], batches[i], subjects);
+		if (!settings.batch || settings.batch == batches[i])
+			compare("spawn", batches[i], batches[i],
+				subjects);
 }
 
 void bench_latency(void)
