@@ -59,8 +59,7 @@ static bool goes_its_own_way(const struct kscope_scope *scope,
 /* Whether the spawner takes the batch: it is small, and a lane's place is free. */
 static __always_inline bool batch_is_mine(const struct kscope_batch *batch)
 {
-	const struct kscope_queue *queue =
-		kscope_scope_helped(batch->scope);
+	const struct kscope_queue *queue = kscope_scope_helped(batch->scope);
 
 	if (batch->scope->kind == KSCOPE_KIND_INLINE)
 		return true;
@@ -148,8 +147,7 @@ static int batch_refuse(struct kscope_batch *batch, u32 unread)
 {
 	struct kscope_scope *scope = batch->scope;
 
-	return kscope_draft_refusal(scope, &batch->drafts[0],
-				    &batch->descs[0]) ?:
+	return kscope_draft_refusal(scope, &batch->drafts[0], &batch->descs[0]) ?:
 		       kscope_tally_admits(&scope->tally, unread);
 }
 
@@ -340,8 +338,10 @@ int kscope_batch_reserve(struct kscope_batch *batch, u64 *handles)
 	batch_admit(batch, &batch->children, RESERVE);
 	spin_unlock(&scope->lock);
 	batch_drop(batch, nr_drafted);
-	list_for_each_entry(child, &batch->children, node)
-		*handles++ = child->handle;
+	list_for_each_entry(child, &batch->children, node) {
+		*handles = child->handle;
+		handles++;
+	}
 	return batch->nr ?: batch->error;
 }
 

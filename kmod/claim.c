@@ -114,8 +114,8 @@ static void child_end(struct kscope_scope *scope, struct kscope_child *child,
 		      struct kscope_completion *record)
 {
 	bool plain = child->op->plain;
-	struct kscope_end end = kscope_life_end(&child->life, &scope->tally,
-						child->status);
+	struct kscope_end end =
+		kscope_life_end(&child->life, &scope->tally, child->status);
 
 	record_fill(record, child, &end);
 	record->done = plain ? 0 : child->done;

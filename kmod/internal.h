@@ -50,7 +50,7 @@
 #define KSCOPE_FREE_FILES 16384UL /* of one user, whatever RLIMIT_NOFILE says */
 #define KSCOPE_MAX_QUICK 16U
 #define KSCOPE_MAX_BUF_BYTES (64ULL << 30)
-#define KSCOPE_BATCH 64U /* children that are spawned under one hold of the lock */
+#define KSCOPE_BATCH 64U /* children that are spawned in one go */
 #define KSCOPE_FEW 8U /* likewise, without a bay */
 #define KSCOPE_CLAIM 16384U /* bytes of work that are taken in one go */
 #define KSCOPE_HELP_BYTES 262144U /* largest child that a waiter runs itself */
@@ -417,8 +417,7 @@ static inline struct kscope_op *kscope_op_get(u32 number)
 {
 	if (number >= KSCOPE_NR_BUILTIN)
 		return kscope_provider_op_get(number);
-	return kscope_builtin_ops[array_index_nospec(number,
-						     KSCOPE_NR_BUILTIN)];
+	return kscope_builtin_ops[array_index_nospec(number, KSCOPE_NR_BUILTIN)];
 }
 
 void kscope_op_put(struct kscope_op *op);

@@ -238,7 +238,7 @@ static long handle_hash_open(struct call *call)
 
 /*
  * Memory of the caller may take as long as it likes to be there. Nothing may wait meanwhile
- * that was left to the caller to run.
+ * that was left to the caller to run. Descriptors before one that cannot be read still count.
  */
 static int fill_batch(struct kscope_batch *batch, u64 user)
 {
@@ -254,7 +254,9 @@ static int fill_batch(struct kscope_batch *batch, u64 user)
 	if (!left)
 		return 0;
 	kscope_scope_kick(batch->scope);
-	return copy_from_user(batch->room, descs, size) ? -EFAULT : 0;
+	left = copy_from_user(batch->room, descs, size);
+	batch->nr = (size - left) / sizeof(*batch->room);
+	return batch->nr ? 0 : -EFAULT;
 }
 
 static int spawn_with_handles(struct kscope_batch *batch, u64 user)

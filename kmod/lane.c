@@ -181,15 +181,14 @@ static void queue_init(struct kscope_queue *queue, struct kscope_scope *scope,
  */
 int kscope_lanes_create(struct kscope_scope *scope)
 {
-	u32 quick = min3(num_online_cpus(), KSCOPE_MAX_QUICK,
-			 scope->tally.entries);
-	u32 slow = min(KSCOPE_MAX_BLOCKING, scope->tally.entries);
+	u32 most = scope->kind == KSCOPE_KIND_INLINE ? 0 : scope->tally.entries;
 	bool ordered = scope->kind == KSCOPE_KIND_ORDERED;
+	u32 quick, slow;
 
 	if (ordered)
-		quick = slow = 1;
-	if (scope->kind == KSCOPE_KIND_INLINE)
-		quick = slow = 0;
+		most = 1;
+	quick = min3(num_online_cpus(), KSCOPE_MAX_QUICK, most);
+	slow = min(KSCOPE_MAX_BLOCKING, most);
 	scope->lanes =
 		kvcalloc(quick + slow, sizeof(*scope->lanes), KSCOPE_GFP);
 	if (!scope->lanes)

@@ -48,6 +48,7 @@ static int waiter_wake(struct wait_queue_entry *entry, unsigned int mode,
 {
 	struct waiter *waiter = container_of(entry, struct waiter, entry);
 
+	/* Without the lock: who changes it meanwhile looks as well, afterwards. */
 	if (!data_race(waiter_has_enough(waiter)))
 		return 0;
 	return autoremove_wake_function(entry, mode, flags, key);

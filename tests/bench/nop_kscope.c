@@ -11,9 +11,11 @@ struct nop_ctx {
 };
 
 const struct kscope_scope_params kscope_plain;
+
 const struct kscope_scope_params kscope_worker = {
 	.flags = KSCOPE_SCOPE_NO_HELP,
 };
+
 const struct kscope_scope_params kscope_inline = {
 	.kind = KSCOPE_KIND_INLINE,
 };

@@ -22,8 +22,7 @@ void bench_spawn(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(batches); i++)
 		if (!settings.batch || settings.batch == batches[i])
-			compare("spawn", batches[i], batches[i],
-				subjects);
+			compare("spawn", batches[i], batches[i], subjects);
 }
 
 void bench_latency(void)

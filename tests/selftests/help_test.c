@@ -29,24 +29,20 @@ FIXTURE_VARIANT(help)
 	unsigned int flags;
 };
 
-FIXTURE_VARIANT_ADD(help, parallel)
-{
+FIXTURE_VARIANT_ADD(help, parallel){
 	.kind = KSCOPE_KIND_PARALLEL,
 };
 
-FIXTURE_VARIANT_ADD(help, ordered)
-{
+FIXTURE_VARIANT_ADD(help, ordered){
 	.kind = KSCOPE_KIND_ORDERED,
 };
 
-FIXTURE_VARIANT_ADD(help, parallel_without)
-{
+FIXTURE_VARIANT_ADD(help, parallel_without){
 	.kind = KSCOPE_KIND_PARALLEL,
 	.flags = KSCOPE_SCOPE_NO_HELP,
 };
 
-FIXTURE_VARIANT_ADD(help, ordered_without)
-{
+FIXTURE_VARIANT_ADD(help, ordered_without){
 	.kind = KSCOPE_KIND_ORDERED,
 	.flags = KSCOPE_SCOPE_NO_HELP,
 };

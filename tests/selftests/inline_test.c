@@ -132,8 +132,8 @@ TEST_F(inline, threads_spawn_side_by_side)
 	int i;
 
 	for (i = 0; i < 2; i++)
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, spawn_some,
-					    self));
+		ASSERT_EQ(0,
+			  pthread_create(&threads[i], NULL, spawn_some, self));
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, pthread_join(threads[i], &nr));
 		EXPECT_EQ(240, (long)nr);

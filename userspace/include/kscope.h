@@ -297,8 +297,12 @@ void kscope_batch_drop(struct kscope_batch *batch, unsigned int nr);
  * reader writes head, so it may load it plainly.
  */
 
+#ifndef KSCOPE_EXTERN
+#define KSCOPE_EXTERN /* the library says extern */
+#endif
+
 /* How many completions are unread. Makes no system call. */
-inline unsigned int kscope_ready(const struct kscope_scope *scope)
+KSCOPE_EXTERN inline unsigned int kscope_ready(const struct kscope_scope *scope)
 {
 	return __atomic_load_n(&scope->ring_->tail, __ATOMIC_ACQUIRE) -
 	       __atomic_load_n(&scope->head_->head, __ATOMIC_RELAXED);
@@ -317,7 +321,7 @@ int kscope_wait(const struct kscope_scope *scope, unsigned int nr,
  * The @index-th unread completion, in place, or NULL; valid until kscope_seen(). Then
  * give back the first @nr, at most kscope_ready() of them, to make room for others.
  */
-inline const struct kscope_completion *
+KSCOPE_EXTERN inline const struct kscope_completion *
 kscope_peek(const struct kscope_scope *scope, unsigned int index)
 {
 	if (index >= kscope_ready(scope))
@@ -326,7 +330,8 @@ kscope_peek(const struct kscope_scope *scope, unsigned int index)
 	return &scope->ring_->records[index & (scope->entries - 1)];
 }
 
-inline void kscope_seen(struct kscope_scope *scope, unsigned int nr)
+KSCOPE_EXTERN inline void kscope_seen(struct kscope_scope *scope,
+				      unsigned int nr)
 {
 	nr += __atomic_load_n(&scope->head_->head, __ATOMIC_RELAXED);
 	__atomic_store_n(&scope->head_->head, nr, __ATOMIC_RELEASE);

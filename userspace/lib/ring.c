@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The reader's side of the completion ring; see also the inline functions in kscope.h. */
+/*
+ * The reader's side of the completion ring. This is where the functions that are inline in
+ * kscope.h are put into the library.
+ */
+#define KSCOPE_EXTERN extern
 #include "internal.h"
-
-extern inline unsigned int kscope_ready(const struct kscope_scope *scope);
-extern inline const struct kscope_completion *
-kscope_peek(const struct kscope_scope *scope, unsigned int index);
-extern inline void kscope_seen(struct kscope_scope *scope, unsigned int nr);
 
 int kscope_next(struct kscope_scope *scope,
 		struct kscope_completion *completion)
