@@ -96,6 +96,15 @@ recount() {
 	esac
 }
 
+# A test that was killed may have left somebody stopped at a point of the module, or delays at all of them.
+hooks_quiet() {
+	local parameters=/sys/module/kscope/parameters
+	[ -w $parameters/test_go ] || return 0
+	echo 1 >$parameters/test_go
+	echo 0 >$parameters/test_seed
+	echo 0 >$parameters/test_limit
+}
+
 # What the test left running is killed. If it cannot be killed, this waits for ever, and the host sees to it.
 run_test() {
 	local name=$1 limit=$2 dir=$3 ret tries=0
@@ -113,6 +122,7 @@ run_test() {
 	) </dev/null >/tmp/.out 2>&1
 	ret=$?
 	echo 1 >/sys/fs/cgroup/test/cgroup.kill
+	hooks_quiet
 	wait
 	rm -f /tmp/.out
 	# the pages of a dead process may be given back a little later
