@@ -308,7 +308,7 @@ static inline void sweep_test(struct __test_metadata *_metadata, int nth,
 }
 
 #ifndef SWEEP_SECONDS
-#define SWEEP_SECONDS 240
+#define SWEEP_SECONDS 600
 #endif
 
 #define SWEEP_TEST(what, ...)                                           \
