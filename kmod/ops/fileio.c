@@ -118,7 +118,8 @@ static size_t step_bvec(const struct kscope_child *child, u64 pos,
 			struct bio_vec *bvec, unsigned int *nr)
 {
 	const struct kscope_desc *desc = &child->desc;
-	size_t want = min_t(u64, desc->len - pos, kscope_limit(KSCOPE_STEP));
+	u32 step = kscope_limit(KSCOPE_STEP / PAGE_SIZE) * PAGE_SIZE;
+	size_t want = min_t(u64, desc->len - pos, step);
 	size_t got = 0;
 
 	for (*nr = 0; got < want; (*nr)++) {
