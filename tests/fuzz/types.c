@@ -233,8 +233,8 @@ static __u64 capacity(struct rng *rng)
 				       (1U << 20) + 1 };
 
 	/* small scopes are made faster */
-	if (!rng_chance(rng, 4))
-		return 1 + rng_below(rng, rng_chance(rng, 4) ? 64 : 8);
+	if (!rng_chance(rng, 12))
+		return 1 + rng_below(rng, rng_chance(rng, 6) ? 64 : 8);
 	return sizes[rng_below(rng, ARRAY_SIZE(sizes))];
 }
 
