@@ -258,14 +258,22 @@ static void swap_fail_nth(struct kscope_carry *carry)
 #endif
 }
 
+/* A program's task that runs children itself has faults and coverage of its own. */
+static bool is_worker(void)
+{
+	return current->flags & PF_KTHREAD;
+}
+
 /**
  * kscope_carry_enter() - the op of a child is about to run
  * @carry: of the child
  *
- * Context: the worker.
+ * Context: whoever runs it. Only a worker takes over what the child carries.
  */
 void kscope_carry_enter(struct kscope_carry *carry)
 {
+	if (!is_worker())
+		return;
 	if (carry->kcov)
 		kcov_remote_start_common(carry->kcov);
 	carry->armed = carry->fail_nth;
@@ -276,10 +284,12 @@ void kscope_carry_enter(struct kscope_carry *carry)
  * kscope_carry_leave() - undo kscope_carry_enter()
  * @carry: of the same child
  *
- * Context: the same worker.
+ * Context: the same task.
  */
 void kscope_carry_leave(struct kscope_carry *carry)
 {
+	if (!is_worker())
+		return;
 	swap_fail_nth(carry);
 	if (carry->armed && !carry->fail_nth)
 		atomic_inc(&test_faults);
