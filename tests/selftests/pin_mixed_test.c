@@ -56,7 +56,8 @@ static unsigned char *block_of(const struct arena *arena, enum block block)
 
 static int make_huge(unsigned char *mem)
 {
-	if (madvise(mem, BLOCK, MADV_HUGEPAGE))
+	/* Kernels without huge pages know neither advice; arena_is_as_made() looks. */
+	if (madvise(mem, BLOCK, MADV_HUGEPAGE) && errno != EINVAL)
 		return -errno;
 	memset(mem, 1, BLOCK);
 	/* Where there was no huge page at hand; kernels before 6.1 do not know it. */
@@ -76,7 +77,9 @@ static int make_small(void *mem, size_t len)
 	void *ret = mmap(mem, len, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 
-	if (ret == MAP_FAILED || madvise(mem, len, MADV_NOHUGEPAGE))
+	if (ret == MAP_FAILED)
+		return -errno;
+	if (madvise(mem, len, MADV_NOHUGEPAGE) && errno != EINVAL)
 		return -errno;
 	memset(mem, 2, len);
 	return 0;
