@@ -7,8 +7,6 @@
 #include "nop.h"
 #include "pool.h"
 
-#define ROUND_BYTES (16UL << 20)
-
 /*
  * struct data_ctx - of each subject
  * @op: what it does
@@ -29,9 +27,9 @@ struct data_subject {
 	const struct kscope_scope_params *params;
 };
 
-static unsigned int pieces_of_round(size_t piece)
+static unsigned int pieces_of_round(const struct data_op *op, size_t piece)
 {
-	size_t nr = ROUND_BYTES / piece;
+	size_t nr = op->round_bytes / piece;
 
 	return nr > DATA_MAX_PIECES ? DATA_MAX_PIECES : (unsigned int)nr;
 }
@@ -43,7 +41,7 @@ static struct data_ctx *data_open(const struct cell *cell)
 
 	ctx->op = subject->op;
 	ctx->window.piece = cell->batch;
-	ctx->window.nr = pieces_of_round(cell->batch);
+	ctx->window.nr = (unsigned int)cell->ops;
 	data_map();
 	return ctx;
 }
@@ -207,7 +205,7 @@ static void bench_op(const struct data_op *op)
 
 	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
 		data_init(pieces[i]);
-		compare(op->name, pieces[i], pieces_of_round(pieces[i]),
+		compare(op->name, pieces[i], pieces_of_round(op, pieces[i]),
 			subjects);
 	}
 }

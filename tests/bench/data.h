@@ -58,6 +58,7 @@ struct data_bufs {
 
 /*
  * struct data_op - what is done with each piece
+ * @round_bytes: as much is done in one round, if there are not too many pieces
  * @run: in user space, with piece @index of the window
  * @prep: the same as a child; user_data is set by the caller
  * @clear: makes a result that stayed away be seen
@@ -65,6 +66,7 @@ struct data_bufs {
  */
 struct data_op {
 	const char *name;
+	size_t round_bytes;
 	void (*run)(struct window *window, unsigned int index);
 	void (*prep)(struct kscope_desc *desc, const struct data_bufs *bufs,
 		     const struct window *window, unsigned int index);

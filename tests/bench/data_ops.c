@@ -124,6 +124,7 @@ static void copy_check(const struct window *window)
 
 const struct data_op data_copy = {
 	.name = "copy",
+	.round_bytes = 16UL << 20,
 	.run = copy_run,
 	.prep = copy_prep,
 	.clear = copy_clear,
@@ -156,6 +157,7 @@ static void crc_check(const struct window *window)
 
 const struct data_op data_crc32c = {
 	.name = "crc32c",
+	.round_bytes = 16UL << 20,
 	.run = crc_run,
 	.prep = crc_prep,
 	.clear = crc_clear,
@@ -191,6 +193,7 @@ static void sha_check(const struct window *window)
 
 const struct data_op data_sha256 = {
 	.name = "sha256",
+	.round_bytes = 4UL << 20,
 	.run = sha_run,
 	.prep = sha_prep,
 	.clear = sha_clear,
