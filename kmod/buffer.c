@@ -157,32 +157,35 @@ int kscope_buf_pin(struct kscope_scope *scope, u64 addr, u64 len,
 	return buf_add(scope, buf, addr, kscope_pin);
 }
 
-static int vmalloc_block(struct kscope_buf *buf, unsigned long i, void *addr)
+static int vmalloc_block(struct kscope_buf *buf, unsigned long i, void *addr,
+			 unsigned long nr)
 {
-	unsigned long j, nr = kscope_block_nr_pages(buf, i);
-	struct page **pages = kscope_block_alloc(buf, i);
+	struct page **pages = kmalloc_array(nr, sizeof(*pages), KSCOPE_GFP);
+	unsigned long j, run;
 
 	if (!pages)
 		return -ENOMEM;
 	for (j = 0; j < nr; j++, addr += PAGE_SIZE)
 		pages[j] = vmalloc_to_page(addr);
-	kscope_block_set(buf, i, pages,
-			 kscope_pages_run(page_folio(pages[0]), pages, nr));
+	run = kscope_pages_run(page_folio(pages[0]), pages, nr);
+	if (!kscope_block_set(buf, i, pages, nr, run))
+		kfree(pages);
 	return 0;
 }
 
 static int kernel_pages(struct kscope_buf *buf, u64 start)
 {
 	void *addr = (void *)(unsigned long)(start & PAGE_MASK);
-	unsigned long i, nr = kscope_buf_nr_blocks(buf);
+	unsigned long i, nr, nr_blocks = kscope_buf_nr_blocks(buf);
 	int ret = 0;
 
-	for (i = 0; i < nr && !ret; i++) {
+	for (i = 0; i < nr_blocks && !ret; i++) {
+		nr = kscope_block_nr_pages(buf, i);
 		if (is_vmalloc_addr(addr))
-			ret = vmalloc_block(buf, i, addr);
+			ret = vmalloc_block(buf, i, addr, nr);
 		else
 			kscope_block_set_run(buf, i, virt_to_page(addr));
-		addr += kscope_block_nr_pages(buf, i) << PAGE_SHIFT;
+		addr += nr << PAGE_SHIFT;
 	}
 	return ret;
 }

@@ -598,9 +598,8 @@ void kscope_buf_drop_all(struct kscope_scope *scope);
 unsigned long kscope_buf_nr_blocks(const struct kscope_buf *buf);
 unsigned long kscope_block_nr_pages(const struct kscope_buf *buf,
 				    unsigned long i);
-struct page **kscope_block_alloc(const struct kscope_buf *buf, unsigned long i);
-void kscope_block_set(struct kscope_buf *buf, unsigned long i,
-		      struct page **pages, unsigned long run);
+bool kscope_block_set(struct kscope_buf *buf, unsigned long i,
+		      struct page **pages, unsigned long nr, unsigned long run);
 void kscope_blocks_free(struct kscope_buf *buf);
 struct page *kscope_buf_span(const struct kscope_buf *buf, u64 pos, size_t *len,
 			     u32 *off);

@@ -60,37 +60,24 @@ unsigned long kscope_block_nr_pages(const struct kscope_buf *buf,
 }
 
 /**
- * kscope_block_alloc() - memory for the pages of a block
- * @buf: with first and nr_pages set
- * @i: number of the block
- *
- * Context: process context; may sleep.
- * Return: an array, for kscope_block_set() or kfree(); or NULL.
- */
-struct page **kscope_block_alloc(const struct kscope_buf *buf, unsigned long i)
-{
-	return kmalloc_array(kscope_block_nr_pages(buf, i),
-			     sizeof(struct page *), KSCOPE_GFP);
-}
-
-/**
  * kscope_block_set() - keep the pages of a block
  * @buf: that nobody else can see
  * @i: number of the block
- * @pages: from kscope_block_alloc(), filled in; the block's from now on
- * @run: how many of them follow the first, with it, as kscope_pages_run() says
+ * @pages: array of all its pages, from kmalloc() if they are more than one
+ * @nr: how many they are
+ * @run: how many of them are a run from the first on, as kscope_pages_run() says
  *
  * Context: any.
+ * Return: true if the block keeps the array; else the caller has it still.
  */
-void kscope_block_set(struct kscope_buf *buf, unsigned long i,
-		      struct page **pages, unsigned long run)
+bool kscope_block_set(struct kscope_buf *buf, unsigned long i,
+		      struct page **pages, unsigned long nr, unsigned long run)
 {
-	if (run < kscope_block_nr_pages(buf, i)) {
-		buf->blocks[i] = (unsigned long)pages;
-	} else {
+	if (run == nr)
 		kscope_block_set_run(buf, i, pages[0]);
-		kfree(pages);
-	}
+	else
+		buf->blocks[i] = (unsigned long)pages;
+	return run < nr;
 }
 
 /**

@@ -223,13 +223,14 @@ static int pages_pin(const struct kscope_buf *buf, unsigned long addr,
 }
 
 static int block_pin(struct kscope_buf *buf, unsigned long i,
-		     unsigned long addr)
+		     unsigned long addr, unsigned long nr)
 {
-	unsigned long nr = kscope_block_nr_pages(buf, i);
-	struct page **pages = kscope_block_alloc(buf, i);
+	struct page *single, **pages = &single;
 	unsigned long done, run = 0;
 	int ret;
 
+	if (nr > 1)
+		pages = kmalloc_array(nr, sizeof(*pages), KSCOPE_GFP);
 	if (!pages)
 		return -ENOMEM;
 	ret = pages_pin(buf, addr, pages, nr, &done);
@@ -238,27 +239,28 @@ static int block_pin(struct kscope_buf *buf, unsigned long i,
 	/* The first page of a run speaks for all of it. */
 	if (!pages_are_allowed(pages, run < done ? done : min(done, 1UL)))
 		ret = -EOPNOTSUPP;
-	if (!ret) {
-		kscope_block_set(buf, i, pages, run);
+	if (ret)
+		unpin_user_pages(pages, done);
+	else if (kscope_block_set(buf, i, pages, nr, run))
 		return 0;
-	}
-	unpin_user_pages(pages, done);
-	kfree(pages);
+	if (nr > 1)
+		kfree(pages);
 	return ret;
 }
 
 static int blocks_pin(struct kscope_buf *buf, unsigned long addr)
 {
-	unsigned long i, nr = kscope_buf_nr_blocks(buf);
+	unsigned long i, nr, nr_blocks = kscope_buf_nr_blocks(buf);
 	int ret;
 
-	for (i = 0; i < nr; i++) {
-		ret = block_pin(buf, i, addr);
+	for (i = 0; i < nr_blocks; i++) {
+		nr = kscope_block_nr_pages(buf, i);
+		ret = block_pin(buf, i, addr, nr);
 		if (ret) {
 			blocks_unpin(buf, i);
 			return ret;
 		}
-		addr += kscope_block_nr_pages(buf, i) << PAGE_SHIFT;
+		addr += nr << PAGE_SHIFT;
 	}
 	return 0;
 }
