@@ -458,6 +458,28 @@ TEST_F(kinds, one_refused_page_refuses_the_whole_buffer)
 	munmap(mem, LEN);
 }
 
+/* The kernel grants a pin for reading of both: it is for the module to look at each page. */
+TEST_F(kinds, refused_page_behind_others_is_found)
+{
+	unsigned char *mem = map_anon(LEN);
+	int ro = reopen_read_only(self->fd);
+
+	ASSERT_NE(MAP_FAILED, mem);
+	ASSERT_LE(0, ro);
+	memset(mem, 1, LEN);
+	ASSERT_NE(MAP_FAILED,
+		  mmap(mem + 5 * PAGE, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED,
+		       self->scope.fd, KSCOPE_MMAP_RING));
+	expect_refused(_metadata, self, mem, LEN, RO, -EOPNOTSUPP);
+	ASSERT_NE(MAP_FAILED, mmap(mem + 5 * PAGE, PAGE, PROT_READ,
+				   MAP_SHARED | MAP_FIXED, ro, 0));
+	if (fd_is_on_disk(ro))
+		expect_refused(_metadata, self, mem, LEN, RO, -EOPNOTSUPP);
+	expect_works(_metadata, self, mem, 5 * PAGE, RO);
+	munmap(mem, LEN);
+	close(ro);
+}
+
 TEST_F(kinds, ring_of_a_scope_is_refused)
 {
 	expect_refused(_metadata, self, (void *)self->scope.ring, PAGE, RO,

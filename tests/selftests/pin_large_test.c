@@ -18,6 +18,10 @@
 #define LEN (PAGES * PAGE)
 #define RO KSCOPE_PIN_READ_ONLY
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
 FIXTURE(large)
 {
 	struct scope scope;
@@ -165,8 +169,11 @@ static long kill_in_the_middle(FIXTURE_DATA(large) * self)
 	long before = pins_ever();
 	pid_t pid = fork();
 
-	if (!pid)
+	if (!pid) {
+		/* A pin that has to fault pages in is killed by the kernel itself. */
+		madvise(self->mem, LEN, MADV_POPULATE_READ);
 		_exit(buf_pin(self->scope.fd, self->mem, LEN, 0) <= 0);
+	}
 	while (pins_ever() < before + 100 && kill(pid, 0) == 0)
 		;
 	kill(pid, SIGKILL);
