@@ -3,8 +3,12 @@
  * Scopes over kernel memory, through the in-kernel API alone.
  */
 #include <kunit/test.h>
+#include <linux/crc32c.h>
+#include <linux/gfp.h>
 #include <linux/ktime.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/vmalloc.h>
 
 #include "kscope.h"
@@ -182,6 +186,48 @@ static void fill_copy_compare_over_vmalloc_memory(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, record.done, 5000);
 	KUNIT_EXPECT_EQ(test, kscope_buf_remove(scope_of(test), buf), 0);
 	vfree(mem);
+}
+
+/* Children read and write each byte of @mem but for a few at its ends. */
+static void check_all_of(struct kunit *test, u8 *mem, size_t len)
+{
+	struct kscope_desc desc = { .op = KSCOPE_OP_CRC32C, .len = len - 9 };
+	u8 *start = mem + 5, *end = mem + len - 4;
+	size_t i;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mem);
+	for (i = 0; i < len; i++)
+		mem[i] = (i + i / PAGE_SIZE) | 1;
+	desc.buf = kscope_buf_add(scope_of(test), start, desc.len, RW);
+	KUNIT_ASSERT_GT(test, (int)desc.buf, 0);
+	spawn_one(test, desc);
+	KUNIT_EXPECT_EQ(test, reap_one(test).value,
+			(u32)~crc32c(~0, start, desc.len));
+	spawn_one(test, fill(desc.buf, desc.len, 0));
+	reap_one(test);
+	KUNIT_EXPECT_NULL(test, memchr_inv(start, 0, desc.len));
+	KUNIT_EXPECT_NE(test, start[-1], 0);
+	KUNIT_EXPECT_NE(test, *end, 0);
+	KUNIT_EXPECT_EQ(test, kscope_buf_remove(scope_of(test), desc.buf), 0);
+}
+
+/* More than a block of pages, wherever it begins */
+static void large_vmalloc_memory(struct kunit *test)
+{
+	size_t len = SZ_2M + SZ_64K;
+	u8 *mem = vmalloc(len);
+
+	check_all_of(test, mem, len);
+	vfree(mem);
+}
+
+static void large_memory_in_one_piece(struct kunit *test)
+{
+	size_t len = SZ_2M + SZ_64K;
+	u8 *mem = alloc_pages_exact(len, GFP_KERNEL);
+
+	check_all_of(test, mem, len);
+	free_pages_exact(mem, len);
 }
 
 static void read_only_buffer_is_never_a_destination(struct kunit *test)
@@ -393,6 +439,8 @@ static struct kunit_case scope_cases[] = {
 	KUNIT_CASE(each_child_leaves_one_completion),
 	KUNIT_CASE(full_ring_refuses_and_loses_nothing),
 	KUNIT_CASE(fill_copy_compare_over_vmalloc_memory),
+	KUNIT_CASE(large_vmalloc_memory),
+	KUNIT_CASE(large_memory_in_one_piece),
 	KUNIT_CASE(read_only_buffer_is_never_a_destination),
 	KUNIT_CASE(borrowed_buffer_and_busy_scope_stay),
 	KUNIT_CASE(handle_dies_with_its_child),
