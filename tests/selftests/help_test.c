@@ -202,10 +202,10 @@ TEST_F(help, spawn_of_many_batches_waits_for_all_of_them)
 
 TEST_F(help, what_a_helper_leaves_behind_at_its_deadline_goes_on)
 {
-	make_pieces(self->descs, CAPACITY, self->buf, PIECE);
-	ASSERT_EQ(CAPACITY, spawn_arg(self->scope.fd, self->descs, NULL,
-				      CAPACITY, CAPACITY, now_ns()));
-	EXPECT_TRUE(come_by_themselves(&self->scope, CAPACITY));
+	make_pieces(self->descs, 128, self->buf, PIECE);
+	ASSERT_EQ(128, spawn_arg(self->scope.fd, self->descs, NULL, 128, 128,
+				 now_ns()));
+	EXPECT_TRUE(come_by_themselves(&self->scope, 128));
 }
 
 TEST_F(help, what_a_helper_leaves_behind_when_it_has_enough_goes_on)
