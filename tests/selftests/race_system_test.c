@@ -154,6 +154,7 @@ TEST_F(processor, goes_offline_and_comes_back_under_load)
 #define PM "/sys/power/"
 #define PM_DELAY "/sys/module/suspend/parameters/pm_test_delay"
 #define FROZEN_S 1
+#define FROZEN_MS_MIN 500 /* the kernel counts loops, and emulators vary */
 
 FIXTURE(frozen)
 {
@@ -237,7 +238,7 @@ TEST_F(frozen, tasks_freeze_while_children_sleep_and_block)
 		  spawn_one(self->scope.fd, desc_sleep(2, in_ms(300)), NULL));
 	took = freeze_once();
 	TH_LOG("frozen and thawed in %ld ms", took);
-	EXPECT_LE(FROZEN_S * 1000, took);
+	EXPECT_LE(FROZEN_MS_MIN, took);
 	EXPECT_GT(FROZEN_S * 1000 + 8000, took);
 	ASSERT_EQ(0, reap_wait(&self->scope, &self->c));
 	EXPECT_EQ(2, self->c.user_data);
