@@ -87,13 +87,11 @@ static void file_check(void *arg)
 static void bench_reads(const char *bench, int open_flags)
 {
 	const struct file_kind plain = { open_flags, &kscope_plain };
-	const struct file_kind in_call = { open_flags, &kscope_inline };
 	const struct file_kind ring = { open_flags, &uring_inline };
 	const struct file_kind async = { open_flags, &uring_async };
 	const struct file_kind defer = { open_flags, &uring_async_defer };
 	const struct subject subjects[] = {
 		FILE_SUBJECT("kscope", kscope, &plain),
-		FILE_SUBJECT("kscope-inline", kscope, &in_call),
 		FILE_SUBJECT("io_uring", uring, &ring),
 		FILE_SUBJECT("io_uring-async", uring, &async),
 		FILE_SUBJECT("io_uring-async-defer", uring, &defer),
