@@ -65,6 +65,7 @@ FIXTURE_SETUP(help)
 
 FIXTURE_TEARDOWN(help)
 {
+	hooks_quiet();
 	EXPECT_EQ(0, scope_close(&self->scope));
 	munmap(self->mem, LARGE);
 }
@@ -147,6 +148,17 @@ TEST_F(help, joiner_sleeps_for_a_child_that_blocks)
 	EXPECT_EQ(1, ring_unread(&self->scope));
 }
 
+TEST_F(help, deadline_holds_although_a_child_blocks)
+{
+	__u64 end = in_ms(3000);
+	struct kscope_desc blocker = desc_sleep(1, end);
+
+	ASSERT_EQ(1,
+		  spawn_arg(self->scope.fd, &blocker, NULL, 1, 1, in_ms(20)));
+	EXPECT_GT(end, now_ns());
+	ASSERT_EQ(0, cancel_scope(self->scope.fd));
+}
+
 TEST_F(help, children_of_all_sorts_are_waited_for_together)
 {
 	unsigned int i, nr = 0;
@@ -198,6 +210,9 @@ TEST_F(help, spawn_of_many_batches_waits_for_all_of_them)
 	EXPECT_EQ(64, spawn_arg(self->scope.fd, self->descs, NULL, 64, 64, 0));
 	hooks_quiet();
 	EXPECT_EQ(64, ring_unread(&self->scope));
+	for (i = 0; reap(&self->scope, &self->c); i++)
+		if (variant->kind == KSCOPE_KIND_ORDERED)
+			EXPECT_EQ(i, self->c.user_data);
 }
 
 TEST_F(help, what_a_helper_leaves_behind_at_its_deadline_goes_on)
@@ -234,6 +249,79 @@ TEST_F(help, large_children_are_left_to_the_workers)
 	ASSERT_EQ(4, spawn_arg(self->scope.fd, self->descs, NULL, 4, 4, 0));
 	EXPECT_LT(before, sleeps());
 	EXPECT_EQ(4, ring_unread(&self->scope));
+}
+
+TEST_F(help, large_children_are_taken_one_by_one)
+{
+	struct kscope_query q;
+
+	if (!hooks_there())
+		SKIP(return, "the module has no test hooks");
+	make_pieces(self->descs, 64, self->buf, PIECE);
+	ASSERT_EQ(0, stop_at("claimed", 0));
+	ASSERT_EQ(64, spawn(self->scope.fd, self->descs, 64));
+	ASSERT_EQ(0, stop_wait());
+	ASSERT_EQ(0, query(self->scope.fd, &q));
+	EXPECT_GT(32, q.running);
+	ASSERT_EQ(0, stop_go());
+	EXPECT_EQ(0, join(self->scope.fd));
+}
+
+/*
+ * While the child of somebody who waits is held, others are spawned and waited for. In an
+ * ordered scope they run only when it is let go, and then they do.
+ */
+static void expect_order(struct __test_metadata *_metadata,
+			 FIXTURE_DATA(help) * self, unsigned int kind,
+			 struct kscope_desc first)
+{
+	pid_t pid;
+	int ret;
+
+	first.user_data = FEW;
+	ASSERT_EQ(0, stop_at("claimed", FEW));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(spawn_arg(self->scope.fd, &first, NULL, 1, 1, 0) != 1);
+	ASSERT_EQ(0, stop_wait());
+	make_nops(self->descs, FEW);
+	ASSERT_EQ(FEW, spawn(self->scope.fd, self->descs, FEW));
+	ret = wait_unread(self->scope.fd, 1, 50);
+	if (kind == KSCOPE_KIND_ORDERED) {
+		EXPECT_EQ(-ETIMEDOUT, ret);
+		EXPECT_EQ(0, ring_unread(&self->scope));
+	}
+	ASSERT_EQ(0, stop_go());
+	EXPECT_EQ(0, child_wait(pid));
+	EXPECT_TRUE(come_by_themselves(&self->scope, FEW + 1));
+}
+
+TEST_F(help, spawner_that_runs_its_child_takes_the_place_of_a_worker)
+{
+	if (!hooks_there())
+		SKIP(return, "the module has no test hooks");
+	expect_order(_metadata, self, variant->kind, desc_nop(0));
+}
+
+TEST_F(help, helper_takes_the_place_of_a_worker)
+{
+	if (!hooks_there())
+		SKIP(return, "the module has no test hooks");
+	expect_order(_metadata, self, variant->kind,
+		     desc_crc32c(self->buf, 0, PIECE, 0));
+}
+
+/* With a limit of 1 each child is a batch. All but the last one are done when that is spawned. */
+TEST_F(help, enough_is_not_enough_if_another_batch_comes)
+{
+	make_nops(self->descs, FEW);
+	self->descs[FEW - 1] = desc_sleep(FEW - 1, in_ms(300));
+	if (hooks_there())
+		hooks_limit(1);
+	EXPECT_EQ(FEW,
+		  spawn_arg(self->scope.fd, self->descs, NULL, FEW, FEW, 0));
+	EXPECT_EQ(FEW, ring_unread(&self->scope));
 }
 
 TEST_F(help, sleeper_is_woken_once_for_many_completions)

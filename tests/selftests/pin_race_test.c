@@ -10,7 +10,7 @@
 #include <signal.h>
 
 #include "kselftest_harness.h"
-#include "kscope_sys.h"
+#include "race_hooks.h"
 
 #define LEN (8 * PAGE)
 
@@ -42,6 +42,7 @@ FIXTURE_SETUP(race)
 
 FIXTURE_TEARDOWN(race)
 {
+	hooks_quiet();
 	EXPECT_EQ(0, scope_close(&self->scope));
 	EXPECT_EQ(self->pins, pins_settle(self->pins, 1000));
 	munmap(self->mem, LEN);
@@ -302,6 +303,46 @@ TEST_F(race, fault_that_nobody_resolves_holds_up_nobody_and_can_be_killed)
 		EXPECT_EQ(self->pins, pins_settle(self->pins, 1000));
 		close(ready[0]);
 	}
+}
+
+/* Spawn two children and wait for them. The descriptor of the second is never there. */
+static int spawn_into_a_fault(int scope, unsigned char *mem, unsigned int buf)
+{
+	struct kscope_desc *descs = (struct kscope_desc *)(mem + PAGE) - 1;
+
+	descs[0] = desc_crc32c(buf, 0, LEN, 0);
+	if (uffd_over(mem + PAGE, LEN - PAGE) < 0)
+		return KSFT_SKIP;
+	spawn_arg(scope, descs, NULL, 2, 2, 0);
+	return 1;
+}
+
+/* With a limit of 1 each child is a batch. The first is too large for the spawner itself. */
+TEST_F(race, fault_in_a_descriptor_does_not_hold_up_children_before_it)
+{
+	__u64 deadline = in_ms(PATIENCE_MS);
+	int buf = buf_pin(self->scope.fd, map_anon(LEN), LEN, 0);
+	pid_t pid, gone = 0;
+	int status;
+
+	if (!hooks_there())
+		SKIP(return, "the module has no test hooks");
+	ASSERT_LT(0, buf);
+	hooks_limit(1);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(spawn_into_a_fault(self->scope.fd, self->mem, buf));
+	while (!gone && !ring_unread(&self->scope) && now_ns() < deadline) {
+		usleep(1000);
+		gone = waitpid(pid, &status, WNOHANG);
+	}
+	if (gone && WEXITSTATUS(status) == KSFT_SKIP)
+		SKIP(return, "no userfaultfd");
+	EXPECT_EQ(0, gone);
+	EXPECT_EQ(1, ring_unread(&self->scope));
+	kill(pid, SIGKILL);
+	child_wait(pid);
 }
 
 TEST_HARNESS_MAIN

@@ -12,6 +12,8 @@
 
 #define PAGES 8
 #define LEN (PAGES * PAGE)
+#define CAPACITY 8
+#define MANY 9 /* for a spawner without the scope's room for descriptors */
 #define ID 4711
 #define OURS 0x77
 
@@ -36,7 +38,7 @@ FIXTURE_SETUP(call)
 	self->pins = pins_now();
 	self->mem = map_anon(LEN);
 	ASSERT_NE(MAP_FAILED, self->mem);
-	ASSERT_EQ(0, scope_open(&self->scope, KSCOPE_KIND_PARALLEL, 8));
+	ASSERT_EQ(0, scope_open(&self->scope, KSCOPE_KIND_PARALLEL, CAPACITY));
 	self->buf = buf_pin(self->scope.fd, self->mem, LEN, 0);
 	ASSERT_LT(0, (int)self->buf);
 	self->desc = desc_fill(self->buf, 0, LEN, ~0ULL);
@@ -95,6 +97,44 @@ TEST_F(call, spawner_whose_scope_is_closed_does_what_close_would_have_done)
 	EXPECT_EQ(!self->c.cause, self->c.outcome == KSCOPE_FINISHED);
 	usleep(2000);
 	EXPECT_TRUE(bytes_are(self->mem, LEN, OURS));
+}
+
+static int call_spawn_many(int fd, void *arg)
+{
+	return spawn(fd, arg, MANY);
+}
+
+/* All that a scope can hold have ended, and their user_data begin with @first. */
+static void expect_all_from(struct __test_metadata *_metadata,
+			    FIXTURE_DATA(call) * self, __u64 first)
+{
+	unsigned int i, seen = 0;
+
+	ASSERT_EQ(0, join(self->scope.fd));
+	for (i = 0; i < CAPACITY; i++) {
+		ASSERT_TRUE(reap(&self->scope, &self->c));
+		ASSERT_LE(first, self->c.user_data);
+		ASSERT_GT(first + CAPACITY, self->c.user_data);
+		seen |= 1U << (self->c.user_data - first);
+	}
+	EXPECT_EQ((1U << CAPACITY) - 1, seen);
+}
+
+TEST_F(call, spawns_at_the_same_time_do_not_mix_up_their_children)
+{
+	struct kscope_desc ours[MANY], theirs[MANY];
+	unsigned int i;
+
+	for (i = 0; i < MANY; i++) {
+		ours[i] = desc_nop(i);
+		theirs[i] = desc_nop(ID + i);
+	}
+	ASSERT_EQ(0, hold(self, "drafted", ID, call_spawn_many, theirs));
+	ASSERT_EQ(CAPACITY, spawn(self->scope.fd, ours, MANY));
+	expect_all_from(_metadata, self, 0);
+	ASSERT_EQ(0, stop_go());
+	EXPECT_EQ(CAPACITY, caller_end(&self->caller));
+	expect_all_from(_metadata, self, ID);
 }
 
 /* A reserved child counts as outstanding, and cannot be seen otherwise. */

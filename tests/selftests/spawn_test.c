@@ -159,6 +159,20 @@ TEST_F(spawn, more_than_fit_are_accepted_up_to_the_last_slot)
 	free(descs);
 }
 
+TEST_F(spawn, children_that_block_all_do_so_at_a_time)
+{
+	struct kscope_info info;
+	unsigned int i;
+
+	ASSERT_EQ(0, dev_info(&info));
+	ASSERT_GE(NR, info.max_blocking);
+	for (i = 0; i < info.max_blocking; i++)
+		self->descs[i] = desc_sleep(i, far_future());
+	ASSERT_EQ(info.max_blocking, spawn_nr(self, info.max_blocking));
+	EXPECT_EQ(0, wait_running(self->scope.fd, info.max_blocking));
+	ASSERT_EQ(0, cancel_scope(self->scope.fd));
+}
+
 TEST_F(spawn, descriptors_at_a_bad_address_are_efault)
 {
 	static const __u64 addrs[] = { 0,     8,	  0xffff888000000000,
