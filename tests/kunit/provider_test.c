@@ -239,22 +239,28 @@ static void rows_that_make_no_sense_are_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kscope_op_register(&file), -EINVAL);
 }
 
-/* As a call spawns that is going to wait. Return: has it run them itself */
-static bool spawn_to_wait(struct kunit *test, u32 nr)
+/* Up to two children, as a call spawns them that is going to wait */
+static void spawn_to_wait(struct kunit *test, struct kscope_batch *batch,
+			  u32 nr)
 {
 	struct kscope_desc descs[2] = { { .op = fake->quick.number },
 					{ .op = fake->quick.number } };
+
+	batch->help = true;
+	batch->descs = descs;
+	batch->nr = nr;
+	KUNIT_EXPECT_EQ(test, kscope_batch_spawn(batch), nr);
+}
+
+/* Return: has the spawner run them itself */
+static bool spawn_one_batch(struct kunit *test, u32 nr)
+{
 	struct kscope_batch *batch =
 		kunit_kzalloc(test, sizeof(*batch), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, batch);
 	kscope_batch_begin(batch, fake->scope, nr);
-	batch->help = true;
-	batch->min_complete = nr;
-	batch->descs = descs;
-	batch->nr = nr;
-	KUNIT_EXPECT_EQ(test, kscope_batch_spawn(batch), nr);
-	KUNIT_EXPECT_EQ(test, batch->enough, batch->mine);
+	spawn_to_wait(test, batch, nr);
 	kscope_batch_end(batch);
 	return batch->mine;
 }
@@ -263,16 +269,36 @@ static void spawner_that_will_wait_runs_a_small_batch(struct kunit *test)
 {
 	struct kscope_completion record;
 
-	KUNIT_EXPECT_TRUE(test, spawn_to_wait(test, 1));
+	KUNIT_EXPECT_TRUE(test, spawn_one_batch(test, 1));
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->own_runs), 1);
 	KUNIT_EXPECT_EQ(test, kscope_scope_reap(fake->scope, &record, 1), 1);
 	KUNIT_EXPECT_EQ(test, kscope_scope_join(fake->scope, 0, NULL), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->runs), 1);
 }
 
+/* What it then leaves without a kick would be nobody's business. */
+static void spawner_that_had_enough_waits_for_what_it_leaves(struct kunit *test)
+{
+	struct kscope_batch *batch =
+		kunit_kzalloc(test, sizeof(*batch), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, batch);
+	kscope_batch_begin(batch, fake->scope, 3);
+	batch->min_complete = 1;
+	spawn_to_wait(test, batch, 1);
+	KUNIT_EXPECT_TRUE(test, batch->mine);
+	KUNIT_EXPECT_TRUE(test, batch->enough);
+	spawn_to_wait(test, batch, 2);
+	KUNIT_EXPECT_FALSE(test, batch->mine);
+	KUNIT_EXPECT_FALSE(test, batch->enough);
+	kscope_batch_end(batch);
+	KUNIT_EXPECT_EQ(test, kscope_scope_join(fake->scope, 0, NULL), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->runs), 3);
+}
+
 static void join_helps(struct kunit *test)
 {
-	KUNIT_EXPECT_FALSE(test, spawn_to_wait(test, 2));
+	KUNIT_EXPECT_FALSE(test, spawn_one_batch(test, 2));
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->runs), 0);
 	KUNIT_EXPECT_EQ(test, kscope_scope_join(fake->scope, 0, NULL), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->runs), 2);
@@ -282,7 +308,7 @@ static void join_helps(struct kunit *test)
 static void join_of_an_ordered_scope_helps(struct kunit *test)
 {
 	use_scope(test, KSCOPE_KIND_ORDERED, 0);
-	KUNIT_EXPECT_FALSE(test, spawn_to_wait(test, 2));
+	KUNIT_EXPECT_FALSE(test, spawn_one_batch(test, 2));
 	KUNIT_EXPECT_EQ(test, kscope_scope_join(fake->scope, 0, NULL), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->runs), 2);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->own_runs), 2);
@@ -291,7 +317,7 @@ static void join_of_an_ordered_scope_helps(struct kunit *test)
 static void join_does_not_help_where_it_shall_not(struct kunit *test)
 {
 	use_scope(test, KSCOPE_KIND_PARALLEL, KSCOPE_SCOPE_NO_HELP);
-	KUNIT_EXPECT_FALSE(test, spawn_to_wait(test, 2));
+	KUNIT_EXPECT_FALSE(test, spawn_one_batch(test, 2));
 	KUNIT_EXPECT_EQ(test, kscope_scope_join(fake->scope, 0, NULL), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->runs), 2);
 	KUNIT_EXPECT_EQ(test, atomic_read(&fake->own_runs), 0);
@@ -337,6 +363,7 @@ static struct kunit_case provider_cases[] = {
 	KUNIT_CASE(unregister_waits_for_the_last_child),
 	KUNIT_CASE(rows_that_make_no_sense_are_refused),
 	KUNIT_CASE(spawner_that_will_wait_runs_a_small_batch),
+	KUNIT_CASE(spawner_that_had_enough_waits_for_what_it_leaves),
 	KUNIT_CASE(join_helps),
 	KUNIT_CASE(join_of_an_ordered_scope_helps),
 	KUNIT_CASE(join_does_not_help_where_it_shall_not),
