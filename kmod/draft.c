@@ -97,7 +97,8 @@ static int draft_make(struct kscope_batch *batch, u32 i, struct kscope_op *op)
 	if (op->attributes & KSCOPE_OP_TAKES_FILE)
 		draft->file_error = kscope_fileio_get(draft, desc,
 						      batch->scope->ring->user);
-	batch->work += op->cost + desc->len;
+	/* Whether the range exists is not known yet: let it be any length, without wrapping. */
+	batch->work += op->cost + min_t(u64, desc->len, KSCOPE_CLAIM + 1);
 	return 0;
 }
 

@@ -259,6 +259,24 @@ static int fill_batch(struct kscope_batch *batch, u64 user)
 	return batch->nr ? 0 : -EFAULT;
 }
 
+/* The same holds for memory that handles go to. */
+static int reply_handles(struct kscope_scope *scope, u64 user,
+			 const u64 *handles, size_t size)
+{
+	void __user *to = u64_to_user_ptr(user);
+	unsigned long left;
+
+	if (!access_ok(to, size))
+		return -EFAULT;
+	pagefault_disable();
+	left = __copy_to_user_inatomic(to, handles, size);
+	pagefault_enable();
+	if (!left)
+		return 0;
+	kscope_scope_kick(scope);
+	return copy_to_user(to, handles, size) ? -EFAULT : 0;
+}
+
 static int spawn_with_handles(struct kscope_batch *batch, u64 user)
 {
 	u64 handles[KSCOPE_BATCH];
@@ -266,8 +284,7 @@ static int spawn_with_handles(struct kscope_batch *batch, u64 user)
 
 	if (nr <= 0)
 		return nr;
-	if (copy_to_user(u64_to_user_ptr(user), handles,
-			 nr * sizeof(*handles))) {
+	if (reply_handles(batch->scope, user, handles, nr * sizeof(*handles))) {
 		kscope_batch_abort(batch);
 		return -EFAULT;
 	}
