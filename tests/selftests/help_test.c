@@ -139,7 +139,7 @@ TEST_F(help, who_waits_for_small_children_runs_them_unless_told_not_to)
 /* A child that blocks is nothing for a helper. */
 TEST_F(help, joiner_sleeps_for_a_child_that_blocks)
 {
-	struct kscope_desc blocker = desc_sleep(1, in_ms(20));
+	struct kscope_desc blocker = desc_sleep(1, in_ms(300));
 	long before = sleeps();
 
 	ASSERT_EQ(1, spawn(self->scope.fd, &blocker, 1));
