@@ -76,18 +76,23 @@ static int watch(FIXTURE_DATA(gap) * self)
 	return 0;
 }
 
+/* The child is one that no waiter runs itself. */
 TEST_F(gap, waiter_does_not_oversleep_a_child_that_has_just_ended)
 {
 	struct kscope_join result;
+	__u64 start;
 
 	race_begin(&self->race, "waiter_does_not_oversleep");
 	while (race_next(&self->race)) {
 		ASSERT_EQ(1, spawn_one(self->scope.fd,
-				       desc_nop(self->race.round), NULL));
+				       desc_sleep(self->race.round, 1), NULL));
 		spin(self->lag);
 		lag_adapt(self, has_ended(self));
-		ASSERT_EQ(0,
-			  join_arg(self->scope.fd, in_ms(MISSED_MS), &result))
+		/* It also looks when its time is over. */
+		start = now_ns();
+		ASSERT_EQ(0, join_arg(self->scope.fd, in_ms(2 * MISSED_MS),
+				      &result));
+		ASSERT_GT(start + MISSED_MS * MSEC, now_ns())
 		TH_LOG("round %u", self->race.round);
 		ASSERT_TRUE(reap(&self->scope, &self->c));
 	}

@@ -396,10 +396,13 @@ TEST_F(wait, poll_hangs_up_once_a_cancelled_scope_has_drained)
 TEST_F(wait, poll_wakes_up_for_a_completion)
 {
 	struct pollfd p = { .fd = self->scope.fd, .events = POLLIN };
+	__u64 start = now_ns();
 
 	ASSERT_EQ(1, spawn_one(self->scope.fd, desc_sleep(1, in_ms(50)), NULL));
 	EXPECT_EQ(0, poll(&p, 1, 0));
 	EXPECT_EQ(1, poll(&p, 1, PATIENCE_MS));
+	/* It also looks when its time is over. */
+	EXPECT_GT(start + 5 * SEC, now_ns());
 	EXPECT_EQ(POLLIN, p.revents);
 	EXPECT_EQ(1, ring_unread(&self->scope));
 }
@@ -407,12 +410,14 @@ TEST_F(wait, poll_wakes_up_for_a_completion)
 TEST_F(wait, select_wakes_up_for_a_completion)
 {
 	struct timeval timeout = { .tv_sec = PATIENCE_MS / 1000 };
+	__u64 start = now_ns();
 	fd_set set;
 
 	FD_ZERO(&set);
 	FD_SET(self->scope.fd, &set);
 	ASSERT_EQ(1, spawn_one(self->scope.fd, desc_sleep(1, in_ms(50)), NULL));
 	EXPECT_EQ(1, select(self->scope.fd + 1, &set, NULL, NULL, &timeout));
+	EXPECT_GT(start + 5 * SEC, now_ns());
 	EXPECT_TRUE(FD_ISSET(self->scope.fd, &set));
 }
 
