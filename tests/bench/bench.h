@@ -127,6 +127,7 @@ void bench_growth_scopes(void);
 void bench_pin(void);
 void bench_memory(void);
 void bench_copy(void);
+void bench_copy8(void);
 void bench_crc32c(void);
 void bench_sha256(void);
 void bench_file_read_buffered(void);

@@ -215,6 +215,11 @@ void bench_copy(void)
 	bench_op(&data_copy);
 }
 
+void bench_copy8(void)
+{
+	bench_op(&data_copy8);
+}
+
 void bench_crc32c(void)
 {
 	bench_op(&data_crc32c);

@@ -74,7 +74,7 @@ struct data_op {
 	void (*check)(const struct window *window);
 };
 
-extern const struct data_op data_copy, data_crc32c, data_sha256;
+extern const struct data_op data_copy, data_copy8, data_crc32c, data_sha256;
 
 /* Gets everything ready for pieces of that size, which divides DATA_PERIOD. */
 void data_init(size_t piece);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Copy, CRC-32C and SHA-256, in user space and as children. In user space: memcpy()
- * of the C library, the processor's instruction for CRC-32C, and OpenSSL.
+ * of the C library, or a loop of moves of eight bytes; the processor's instruction for
+ * CRC-32C; and OpenSSL.
  *
  * The buffer repeats itself, so a table of the first period's pieces tells what is
  * right for all.
@@ -126,6 +127,31 @@ const struct data_op data_copy = {
 	.name = "copy",
 	.round_bytes = 16UL << 20,
 	.run = copy_run,
+	.prep = copy_prep,
+	.clear = copy_clear,
+	.check = copy_check,
+};
+
+#define AS_WRITTEN                                   \
+	__attribute__((optimize("no-tree-vectorize", \
+				"no-tree-loop-distribute-patterns")))
+
+/* As the kernel copies on processors without a fast "rep movsb" */
+AS_WRITTEN static void copy8_run(struct window *window, unsigned int index)
+{
+	size_t at = window_at(window, index);
+	const __u64 *from = (const __u64 *)(data.from + at);
+	__u64 *to = (__u64 *)(data.to + at);
+
+#pragma GCC unroll 4
+	for (size_t i = 0; i < window->piece / sizeof(*from); i++)
+		to[i] = from[i];
+}
+
+const struct data_op data_copy8 = {
+	.name = "copy8",
+	.round_bytes = 16UL << 20,
+	.run = copy8_run,
 	.prep = copy_prep,
 	.clear = copy_clear,
 	.check = copy_check,

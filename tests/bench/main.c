@@ -26,6 +26,7 @@ static const struct {
 	{ "pin", bench_pin },
 	{ "memory", bench_memory },
 	{ "copy", bench_copy },
+	{ "copy8", bench_copy8 },
 	{ "crc32c", bench_crc32c },
 	{ "sha256", bench_sha256 },
 	{ "file-read-buffered", bench_file_read_buffered },

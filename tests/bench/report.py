@@ -25,9 +25,9 @@ class Results:
             for row in csv.DictReader(f):
                 self.rows[row["mode"], row["bench"], int(row["batch"]), row["subject"]] = row
 
-    def get(self, mode, bench, batch, subject):
+    def get(self, mode, bench, batch, subject, column="median"):
         row = self.rows.get((mode, bench, batch, subject))
-        return float(row["median"]) if row else None
+        return float(row[column]) if row else None
 
     def benches(self, mode):
         """(bench, batch) in the order of measuring"""
@@ -108,6 +108,13 @@ def targets(res):
     def cost(name, limit, bench, batch, subject="kscope"):
         return Target(name, limit, res.get("icount", bench, batch, subject), peer=peers(bench, batch))
 
+    def speed(name, limit, bench, batch, others):
+        def times(column):
+            theirs = [res.get("wall", bench, batch, s, column) for s in others]
+            return over(min(theirs), res.get("wall", bench, batch, "kscope", column)) if all(theirs) else None
+        best = times("min")
+        return Target(name, limit, times("median"), True, f"best turns: {best:.2f}" if best else "")
+
     yield cost("spawn, batch 256: instructions per child", 150, "spawn", 256)
     yield cost("spawn, batch 32", 200, "spawn", 32)
     yield cost("latency, the waiter helps", 1300, "latency", 1)
@@ -123,14 +130,11 @@ def targets(res):
                  max(worst) if worst and all(worst) else None)
     gib = [res.get("icount", "pin-4k-pages", 1 << 30, s) for s in ("kscope", "io_uring")]
     yield Target("pin + unpin 1 GiB of 4 KiB pages, by io_uring register + unregister", 1.0, over(*gib))
-    for op in ("copy", "crc32c", "sha256"):
-        ours, alone, pool = (res.get("wall", op, 65536, s) for s in ("kscope", "one-thread", "pthread-pool"))
-        yield Target(f"{op}, 64 KiB, 2 processors, wall: times as fast as one thread", 1.8, over(alone, ours), True)
-        yield Target(f"{op}, the same: times as fast as the pool", 1.0, over(pool, ours), True)
-    theirs = [res.get("wall", "file-read-buffered", 4096, s) for s in ("io_uring-async", "io_uring-async-defer")]
-    ours = res.get("wall", "file-read-buffered", 4096, "kscope")
-    yield Target("file-read 4 KiB buffered, wall: times as fast as io_uring-async", 1.0,
-                 over(min(theirs), ours) if all(theirs) else None, True)
+    for op in ("copy", "copy8", "crc32c", "sha256"):
+        for limit, peer in ((1.8, "one-thread"), (1.0, "pthread-pool")):
+            yield speed(f"{op}, 64 KiB, 2 processors, wall: times as fast as {peer}", limit, op, 65536, (peer,))
+    yield speed("file-read 4 KiB buffered, wall: times as fast as io_uring-async", 1.0, "file-read-buffered", 4096,
+                ("io_uring-async", "io_uring-async-defer"))
 
 
 def figures(res, mode):
@@ -140,7 +144,7 @@ def figures(res, mode):
     for bench, batch in res.benches(mode):
         ours = [res.get(mode, bench, batch, s) for s in shown]
         best, name = res.best_peer(mode, bench, batch)
-        if not any(ours):
+        if all(v is None for v in ours):
             continue
         yield (f"| {bench} | {batch_name(bench, batch)} | {res.unit(mode, bench, batch)} | " +
                " | ".join(number(v) for v in ours) + f" | {name + ' ' + number(best) if name else ''} | "
@@ -150,7 +154,7 @@ def figures(res, mode):
 MODES = {
     "icount": "## Instructions (icount)\n\nOne processor; a nanosecond of the guest's clock is one instruction, of user or "
               "kernel alike. Repeatable on any machine. For one child, scope or call; memory is in bytes. Instructions are "
-              "not time: in user space, one of `copy` moves 32 bytes, in the kernel 8.",
+              "not time: `copy` moves 32 bytes with one in user space, and 8 in the kernel; `copy8` moves 8 in both.",
     "wall": "## Time (wall)\n\nTwo processors, and the clock on the wall. Emulated, unless KVM works: then only the "
             "ratios mean something, and those of code that is emulated badly do not.",
 }
@@ -161,7 +165,7 @@ def write_report(res, out, release):
              f"Linux {release}. Medians; `results.csv` has minimum, maximum and the number of runs. Each subject ran "
              "in a process of its own, in the same guest, and they took turns. A figure counts everything from the "
              "descriptor to the completion that was read and checked.", "",
-             "## Targets", "", "| target | limit | measured | | best peer |", "|---|--:|--:|---|---|"]
+             "## Targets", "", "| target | limit | measured | | best peer, or how good it can be |", "|---|--:|--:|---|---|"]
     lines += [t.line() for t in targets(res)]
     for mode, text in MODES.items():
         if res.benches(mode):
@@ -174,6 +178,9 @@ def write_report(res, out, release):
 COLOURS = {"kscope": "#c00000", "kscope-worker": "#e07000", "kscope-inline": "#d0a000", "io_uring": "#0060c0",
            "io_uring-async": "#40a0e0", "io_uring-async-defer": "#80c8f0", "pthread-pool": "#208020",
            "thread-per-task": "#80c080", "queue_work": "#606060", "one-thread": "#a060c0"}
+
+# kscope and kscope-inline often lie on top of each other
+WIDTHS = {"kscope": "lw 5", "kscope-worker": "lw 3", "kscope-inline": "lw 2 dt 2"}
 
 
 def block(name, points):
@@ -191,9 +198,8 @@ def curves(res, mode, bench, title, x, y, scale=lambda figure, batch: figure):
         if points:
             data += block(f"d{i}", points)
             colour = COLOURS.get(subject, "#000000")
-            width = 3 if subject in OURS else 1.5
-            plots.append(f"$d{i} using 1:2 with linespoints lw {width} pt 7 ps 0.6 lc rgb '{colour}' "
-                         f"title '{subject}'")
+            plots.append(f"$d{i} using 1:2 with linespoints {WIDTHS.get(subject, 'lw 1.5')} pt 7 ps 0.6 "
+                         f"lc rgb '{colour}' title '{subject}'")
     if not plots:
         return ""
     return (data + f"set title '{title}'\nset xlabel '{x}'\nset ylabel '{y}'\nset logscale xy\nset grid\n"
@@ -241,7 +247,7 @@ def draw_all(res, out):
                                         "children", "instructions per child"))
     draw(out, "growth-scopes", curves(res, "icount", "growth-scopes", "Children of many scopes (icount)",
                                       "scopes", "instructions per child"))
-    for op in ("copy", "crc32c", "sha256"):
+    for op in ("copy", "copy8", "crc32c", "sha256"):
         draw(out, op, curves(res, "wall", op, f"{op} (wall)", "bytes of one child", "MB/s",
                              lambda ns, piece: piece / ns * 1000))
 

@@ -46,7 +46,7 @@ modules=$TOP/build/bench-$KVER
 rm -f "$out"/*.svg "$out/report.md"
 echo mode,kernel,smp,bench,subject,batch,unit,median,min,max,runs >"$csv"
 memory="scope cancel pin"
-data="copy crc32c sha256 file-read-buffered"
+data="copy copy8 crc32c sha256 file-read-buffered"
 case $1 in
 quick) measure icount clock spawn latency scope cancel ;;
 all)
