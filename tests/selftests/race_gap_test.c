@@ -9,7 +9,7 @@
 #include "race_loop.h"
 
 #define MISSED_MS 2000
-#define LAG_MAX 100000
+#define LAG_MAX 1000000
 
 FIXTURE(gap)
 {
@@ -51,7 +51,7 @@ FIXTURE_TEARDOWN(gap)
 /* We were too late: come a little earlier the next time, and the other way round. */
 static void lag_adapt(FIXTURE_DATA(gap) * self, bool late)
 {
-	int step = 1 + race_random(&self->race) % 300;
+	int step = 1 + race_random(&self->race) % (300 + self->lag / 4);
 
 	self->hits += late;
 	self->lag += late ? -step : step;
