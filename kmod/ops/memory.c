@@ -6,7 +6,6 @@
  */
 #include <linux/crc32c.h>
 #include <linux/minmax.h>
-#include <linux/mm.h>
 #include <linux/string.h>
 #include <crypto/algapi.h>
 
@@ -89,20 +88,9 @@ struct kscope_op kscope_op_fill = {
 	.run = fill_run,
 };
 
-/* Whole pages have a function of their own, which needs fewer instructions. */
 static size_t copy_piece(struct piece *piece)
 {
-	void *from = piece->mem[0], *to = piece->mem[1];
-	size_t left = piece->len;
-
-	if (PAGE_ALIGNED(from) && PAGE_ALIGNED(to)) {
-		for (; left >= PAGE_SIZE; left -= PAGE_SIZE) {
-			copy_page(to, from);
-			from += PAGE_SIZE;
-			to += PAGE_SIZE;
-		}
-	}
-	memcpy(to, from, left);
+	memcpy(piece->mem[1], piece->mem[0], piece->len);
 	return piece->len;
 }
 
