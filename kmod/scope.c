@@ -37,6 +37,9 @@
 
 #define BLOCKERS_SCAN 1024
 
+/* Only SIGKILL ends that sleep, but it does not keep the system from being suspended. */
+#define CLOSE_STATE (TASK_KILLABLE | TASK_FREEZABLE)
+
 static struct workqueue_struct *reaper_wq;
 
 static void scope_free(struct kscope_scope *scope)
@@ -191,8 +194,8 @@ void kscope_scope_close(struct kscope_scope *scope)
 
 	kscope_scope_cancel(scope, KSCOPE_CAUSE_CLOSE, &counts);
 	kscope_hook(KSCOPE_POINT_CLOSING, 0);
-	if (may_wait &&
-	    !wait_event_killable(scope->wait, scope_is_drained(scope)))
+	if (may_wait && !wait_event_state(scope->wait, scope_is_drained(scope),
+					  CLOSE_STATE))
 		scope_free(scope);
 	else
 		scope_hand_to_reaper(scope);

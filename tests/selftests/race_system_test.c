@@ -249,4 +249,57 @@ TEST_F(frozen, tasks_freeze_while_children_sleep_and_block)
 	EXPECT_EQ(4, self->scope.ring->tail);
 }
 
+/* Exit code of a process that closes a scope with a child that does not heed. */
+static int close_busy(FIXTURE_DATA(frozen) * self)
+{
+	struct scope scope;
+	int buf;
+
+	if (scope_open(&scope, KSCOPE_KIND_PARALLEL, 1))
+		return 1;
+	buf = buf_pin(scope.fd, self->mem, LEN, 0);
+	if (buf <= 0 ||
+	    spawn_one(scope.fd, desc_gate(self->op, 0, buf), NULL) != 1 ||
+	    wait_running(scope.fd, 1))
+		return 2;
+	return scope_close(&scope) ? 3 : 0;
+}
+
+static bool sleeps_deeply(pid_t pid)
+{
+	char path[32], stat[128];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	return !text_read(path, stat, sizeof(stat)) && strstr(stat, ") D ");
+}
+
+static bool wait_deep_sleep(pid_t pid)
+{
+	__u64 deadline = in_ms(PATIENCE_MS);
+
+	while (!sleeps_deeply(pid) && now_ns() < deadline)
+		usleep(1000);
+	usleep(10000); /* not only on the way */
+	return sleeps_deeply(pid);
+}
+
+/* Nor does somebody who waits in close(), although only SIGKILL would end that wait. */
+TEST_F(frozen, tasks_freeze_while_one_waits_in_close)
+{
+	long took;
+
+	self->pid = fork();
+	if (!self->pid)
+		_exit(close_busy(self));
+	ASSERT_LT(0, self->pid);
+	EXPECT_TRUE(wait_deep_sleep(self->pid));
+	took = freeze_once();
+	TH_LOG("frozen and thawed in %ld ms", took);
+	EXPECT_LE(FROZEN_MS_MIN, took);
+	EXPECT_GT(FROZEN_S * 1000 + 8000, took);
+	EXPECT_EQ(0, waitpid(self->pid, NULL, WNOHANG));
+	EXPECT_EQ(0, gate_set(true));
+	EXPECT_EQ(0, child_wait(self->pid));
+}
+
 TEST_HARNESS_MAIN
