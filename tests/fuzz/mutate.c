@@ -169,12 +169,21 @@ static struct call *program_append(struct program *program, const char *name)
 	return call;
 }
 
+/* Few are inline: those refuse all children that may block. */
+static struct arg scope_kind(struct rng *rng)
+{
+	if (rng_chance(rng, 6))
+		return arg_number(KSCOPE_KIND_INLINE);
+	return arg_number(rng_below(rng, KSCOPE_KIND_INLINE));
+}
+
 static void program_prologue(struct rng *rng, struct program *program)
 {
 	struct call *call = program_append(program, "create");
 
 	arg_set(call, "capacity", arg_random(rng, T_CAPACITY));
-	arg_set(call, "kind", arg_number(rng_below(rng, 2)));
+	arg_set(call, "kind", scope_kind(rng));
+	arg_set(call, "flags", arg_number(rng_chance(rng, 4)));
 	if (rng_chance(rng, 8))
 		call_tweak(rng, call);
 	program_append(program, "pin");
