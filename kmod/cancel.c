@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Cancelling. Each outstanding child is on one list of its scope, and its phase says
+ * Cancelling. Each accepted child is on one list of its scope, and its phase says
  * what a cancel means, so no queue has to be searched and nothing can hide between two
  * of them. A queued child ends at once; a running one is told, and its return is the
  * acknowledgment. Neither needs memory, a free slot, or the child's help.

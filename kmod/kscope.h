@@ -83,7 +83,9 @@ int kscope_child_cancel(struct kscope_scope *scope, u32 what, u64 target,
  * @name: for KSCOPE_IOC_OP_INFO; shorter than KSCOPE_NAME_LEN
  * @owner: THIS_MODULE; it stays loaded as long as a child of this op lives
  * @number: what descriptors call it; set by kscope_op_register()
- * @attributes: KSCOPE_OP_BLOCKS if @run may sleep for long
+ * @attributes: KSCOPE_OP_BLOCKS if @run may sleep for long: then only workers run it. Else a
+ *	task that waits for the scope, or spawns in an inline one, may run it as well, and
+ *	cannot be killed before it returns
  * @op_flags: the op_flags that it allows
  * @nr_ranges: ranges that it borrows, 0 to KSCOPE_MAX_RANGES
  * @uses_arg: &kscope_desc.off2 (alias file_off, pattern, seed, until_ns) means something

@@ -7,7 +7,8 @@
  * the caller, who pays for it. It leaves large children to the lanes, so that a signal need not
  * wait for long, and it takes the place of a lane: there are never more lanes and helpers at
  * work on a queue than the queue may have. A spawn that is going to wait does not kick a lane
- * for its last batch; therefore each wait begins, and each helper ends, with a kick.
+ * for its last batch, and with one CPU for none; therefore each wait begins, and each helper
+ * ends, with a kick, and so does a spawn that has to sleep for its caller's memory.
  *
  * A sleeper is woken once, when what it waits for is there: its entry in the wait queue
  * looks before it wakes. Whoever ends children changes the counts under the scope's lock, drops
