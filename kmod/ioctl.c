@@ -237,8 +237,24 @@ static long handle_hash_open(struct call *call)
 }
 
 /*
+ * Descriptors before one that cannot be read still count. A copy of many may stop well before
+ * the first byte that is not there (that of arm64 does), but one that is all there is copied.
+ */
+static u32 copy_readable(struct kscope_desc *room,
+			 const struct kscope_desc __user *descs, u32 nr)
+{
+	size_t size = nr * sizeof(*room);
+	u32 done = (size - copy_from_user(room, descs, size)) / sizeof(*room);
+
+	while (done < nr &&
+	       !copy_from_user(&room[done], &descs[done], sizeof(*room)))
+		done++;
+	return done;
+}
+
+/*
  * Memory of the caller may take as long as it likes to be there. Nothing may wait meanwhile
- * that was left to the caller to run. Descriptors before one that cannot be read still count.
+ * that was left to the caller to run.
  */
 static int fill_batch(struct kscope_batch *batch, u64 user)
 {
@@ -254,8 +270,7 @@ static int fill_batch(struct kscope_batch *batch, u64 user)
 	if (!left)
 		return 0;
 	kscope_scope_kick(batch->scope);
-	left = copy_from_user(batch->room, descs, size);
-	batch->nr = (size - left) / sizeof(*batch->room);
+	batch->nr = copy_readable(batch->room, descs, batch->nr);
 	return batch->nr ? 0 : -EFAULT;
 }
 
