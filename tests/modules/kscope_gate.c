@@ -4,6 +4,7 @@
  * /sys/module/kscope_gate/parameters/open. It heeds a cancel only with GATE_HEEDS, so that
  * tests can have a child that will not end.
  */
+#include <linux/kstrtox.h>
 #include <linux/module.h>
 #include <linux/wait.h>
 #include <linux/wait_bit.h>
@@ -16,10 +17,16 @@ static bool gate_open;
 
 static int gate_set(const char *val, const struct kernel_param *param)
 {
-	int ret = param_set_bool(val, param);
+	bool open;
+	int ret = kstrtobool(val, &open);
 
+	if (ret)
+		return ret;
+	WRITE_ONCE(gate_open, open);
+	/* The value before the look for sleepers; pairs with prepare_to_wait_event(). */
+	smp_mb();
 	wake_up_var(&gate_open);
-	return ret;
+	return 0;
 }
 
 static const struct kernel_param_ops gate_param_ops = {
