@@ -24,6 +24,27 @@
 #define RAMFS_MAGIC 0x858458f6
 #endif
 
+/* How many times as long things take in this guest, as tests/vm/run has it. */
+static inline unsigned int slowness(void)
+{
+	const char *slow = getenv("KSCOPE_SLOW");
+
+	return slow ? atoi(slow) : 1;
+}
+
+/* Does the kernel look at each access to memory: then it takes very long for what is large. */
+static inline bool kernel_is_instrumented(void)
+{
+	return !access("/sys/kernel/debug/kmemleak", F_OK) ||
+	       !access("/sys/kernel/debug/kcsan", F_OK);
+}
+
+/* What shall happen at once takes a second at most, in ns. */
+static inline __u64 promptly(void)
+{
+	return slowness() * SEC;
+}
+
 static inline long file_value(const char *path, const char *key)
 {
 	size_t len = strlen(key);
@@ -59,10 +80,10 @@ static inline long pins_now(void)
 	       file_value("/proc/vmstat", "nr_foll_pin_released");
 }
 
-/* Poll until @want pages are pinned, for at most @ms; what was seen last. */
+/* Poll until @want pages are pinned, for at most @ms where nothing is slow; what was seen last. */
 static inline long pins_settle(long want, unsigned int ms)
 {
-	__u64 deadline = in_ms(ms);
+	__u64 deadline = in_ms(ms * slowness());
 	long pins;
 
 	for (;;) {

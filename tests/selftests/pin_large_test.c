@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A buffer of a million pages: it is pinned and given back to the page, others run
- * meanwhile, and it can be killed. And pages that only children wrote to are not thrown
- * away as if nobody had.
+ * A buffer of a million pages (fewer on instrumented kernels): it is pinned and given back to
+ * the page, others run meanwhile, and it can be killed. And pages that only children wrote to
+ * are not thrown away as if nobody had.
  */
 #include <linux/memfd.h>
 #include <pthread.h>
@@ -14,8 +14,8 @@
 
 /* The pages of a memfd, mapped again and again */
 #define FILE_PAGES 1024UL
-#define PAGES (sizeof(void *) == 8 ? 1UL << 20 : 1UL << 18)
-#define LEN (PAGES * PAGE)
+#define MANY (sizeof(void *) == 8 ? 1UL << 20 : 1UL << 18)
+#define MANY_INSTRUMENTED (1UL << 17)
 #define RO KSCOPE_PIN_READ_ONLY
 
 #ifndef MADV_POPULATE_READ
@@ -27,6 +27,8 @@ FIXTURE(large)
 	struct scope scope;
 	struct kscope_completion c;
 	unsigned char *mem;
+	unsigned long pages;
+	size_t len;
 	int memfd;
 	long pins;
 };
@@ -43,9 +45,9 @@ static int map_many(FIXTURE_DATA(large) * self)
 	for (i = 0; i < FILE_PAGES; i++)
 		if (pwrite(self->memfd, &i, sizeof(i), i * PAGE) != sizeof(i))
 			return -errno;
-	self->mem =
-		mmap(NULL, LEN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	for (i = 0; i < LEN; i += step)
+	self->mem = mmap(NULL, self->len, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (i = 0; i < self->len; i += step)
 		if (mmap(self->mem + i, step, PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_FIXED | MAP_POPULATE, self->memfd,
 			 0) == MAP_FAILED)
@@ -55,6 +57,9 @@ static int map_many(FIXTURE_DATA(large) * self)
 
 FIXTURE_SETUP(large)
 {
+	self->pages = kernel_is_instrumented() ? MANY_INSTRUMENTED : MANY;
+	self->len = self->pages * PAGE;
+	TH_LOG("%lu pages", self->pages);
 	ASSERT_EQ(0, map_many(self));
 	ASSERT_EQ(0, scope_open(&self->scope, KSCOPE_KIND_PARALLEL, 4));
 	self->pins = pins_now();
@@ -64,7 +69,7 @@ FIXTURE_TEARDOWN(large)
 {
 	EXPECT_EQ(0, scope_close(&self->scope));
 	EXPECT_EQ(self->pins, pins_settle(self->pins, PATIENCE_MS));
-	munmap(self->mem, LEN);
+	munmap(self->mem, self->len);
 	close(self->memfd);
 }
 
@@ -77,7 +82,7 @@ static void expect_right_pages(struct __test_metadata *_metadata,
 
 	ASSERT_LT(0, small);
 	for (i = 0; i < 200; i++) {
-		page = i * 2654435761U % PAGES;
+		page = i * 2654435761U % self->pages;
 		ASSERT_EQ(0, run_ok(&self->scope,
 				    desc_two(KSCOPE_OP_COPY, buf, page * PAGE,
 					     small, 0, sizeof(*number)),
@@ -93,10 +98,10 @@ TEST_F(large, million_pages_are_pinned_and_given_back_to_the_page)
 	int buf;
 
 	for (flags = 0; flags <= RO; flags++) {
-		buf = buf_pin(self->scope.fd, self->mem, LEN, flags);
+		buf = buf_pin(self->scope.fd, self->mem, self->len, flags);
 		ASSERT_LT(0, buf);
-		EXPECT_EQ(self->pins + PAGES, pins_now());
-		EXPECT_EQ(PAGES, vm_pages("VmPin"));
+		EXPECT_EQ(self->pins + self->pages, pins_now());
+		EXPECT_EQ(self->pages, vm_pages("VmPin"));
 		expect_right_pages(_metadata, self, buf);
 		ASSERT_EQ(0, buf_unpin(self->scope.fd, buf));
 		EXPECT_EQ(self->pins, pins_now());
@@ -106,8 +111,8 @@ TEST_F(large, million_pages_are_pinned_and_given_back_to_the_page)
 
 TEST_F(large, one_that_fails_at_its_last_page_gives_all_back)
 {
-	ASSERT_EQ(0, munmap(self->mem + LEN - PAGE, PAGE));
-	EXPECT_EQ(-EFAULT, buf_pin(self->scope.fd, self->mem, LEN, 0));
+	ASSERT_EQ(0, munmap(self->mem + self->len - PAGE, PAGE));
+	EXPECT_EQ(-EFAULT, buf_pin(self->scope.fd, self->mem, self->len, 0));
 	EXPECT_EQ(self->pins, pins_now());
 	EXPECT_EQ(0, vm_pages("VmPin"));
 }
@@ -147,7 +152,7 @@ TEST_F(large, others_run_on_its_processor_meanwhile)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, tick, &ticker));
 	usleep(10000);
 	before = ticks_of(&ticker);
-	buf = buf_pin(self->scope.fd, self->mem, LEN, 0);
+	buf = buf_pin(self->scope.fd, self->mem, self->len, 0);
 	EXPECT_LE(before + 5, ticks_of(&ticker));
 	ASSERT_LT(0, buf);
 	before = ticks_of(&ticker);
@@ -171,8 +176,8 @@ static long kill_in_the_middle(FIXTURE_DATA(large) * self)
 
 	if (!pid) {
 		/* A pin that has to fault pages in is killed by the kernel itself. */
-		madvise(self->mem, LEN, MADV_POPULATE_READ);
-		_exit(buf_pin(self->scope.fd, self->mem, LEN, 0) <= 0);
+		madvise(self->mem, self->len, MADV_POPULATE_READ);
+		_exit(buf_pin(self->scope.fd, self->mem, self->len, 0) <= 0);
 	}
 	while (pins_ever() < before + 100 && kill(pid, 0) == 0)
 		;
@@ -185,15 +190,15 @@ static long kill_in_the_middle(FIXTURE_DATA(large) * self)
 /* Nothing says that it comes in the middle, but of ten kills one does. */
 TEST_F(large, pin_of_a_million_pages_is_killed_in_its_middle)
 {
-	long done = PAGES;
+	long done = self->pages;
 	int i;
 
-	for (i = 0; i < 10 && (done < 0 || done >= (long)PAGES); i++) {
+	for (i = 0; i < 10 && (done < 0 || done >= (long)self->pages); i++) {
 		done = kill_in_the_middle(self);
 		EXPECT_EQ(self->pins, pins_settle(self->pins, PATIENCE_MS));
 	}
 	EXPECT_LT(0, done);
-	EXPECT_GT(PAGES, done);
+	EXPECT_GT(self->pages, done);
 }
 
 FIXTURE(dirty)

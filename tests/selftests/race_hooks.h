@@ -71,15 +71,6 @@ static inline int stop_go(void)
 	return text_write(PARAMETERS "test_go", "1");
 }
 
-/* What shall happen at once takes a second at most, in ns; five in instrumented kernels. */
-static inline __u64 promptly(void)
-{
-	bool slow = !access("/sys/kernel/debug/kmemleak", F_OK) ||
-		    !access("/sys/kernel/debug/kcsan", F_OK);
-
-	return slow ? 5 * SEC : SEC;
-}
-
 /* No noise, no limit, nobody held. */
 static inline void hooks_quiet(void)
 {

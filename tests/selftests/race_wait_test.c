@@ -10,8 +10,7 @@
 
 #define NR 3
 #define WAITERS 6
-#define LOOSE_MS 4000
-#define OVERSLEPT SEC
+#define LOOSE_MS (4000 * slowness()) /* longer than promptly() by far */
 
 struct waiter {
 	pthread_t thread;
@@ -155,7 +154,7 @@ static const char *judge(const struct waiter *waiter)
 	case 0:
 		if (waiter->tail != all->spawned)
 			return "returned before the last completion was there";
-		if (waiter->returned > all->came + OVERSLEPT)
+		if (waiter->returned > all->came + promptly())
 			return "overslept the last completion";
 		return NULL;
 	case -ETIMEDOUT:

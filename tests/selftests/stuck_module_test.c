@@ -19,7 +19,7 @@ static long references(void)
 
 static long references_settle(long want)
 {
-	__u64 deadline = in_ms(1000);
+	__u64 deadline = now_ns() + promptly();
 
 	while (references() != want && now_ns() < deadline)
 		usleep(1000);

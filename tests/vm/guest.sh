@@ -45,6 +45,8 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t hugetlbfs hugetlbfs /dev/hugepages
 ln -s /proc/self/fd /dev/fd
 hostname guest
+KSCOPE_SLOW=$(cat /rig/slow)
+export KSCOPE_SLOW
 ifconfig lo 127.0.0.1
 echo 16 >/proc/sys/vm/nr_hugepages
 echo 10 >/proc/sys/kernel/hung_task_timeout_secs
