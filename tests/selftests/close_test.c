@@ -365,31 +365,50 @@ TEST_F(end, crash_with_children_in_flight_gives_all_pages_back)
 	EXPECT_EQ(self->pins + PAGES, pins_settle(self->pins + PAGES, 1000));
 }
 
+struct joiner {
+	int fd;
+	pid_t tid;
+};
+
 static void *join_in_thread(void *arg)
 {
 	struct kscope_join result;
-	int *fd = arg;
+	struct joiner *me = arg;
+	int fd = me->fd;
 
-	return (void *)(long)join_arg(*fd, 0, &result);
+	__atomic_store_n(&me->tid, gettid(), __ATOMIC_RELEASE);
+	return (void *)(long)join_arg(fd, 0, &result);
+}
+
+/* Once it has said who it is, there is nothing but the join that it could sleep in. */
+static bool joiner_sleeps(struct joiner *joiner)
+{
+	__u64 deadline = in_ms(PATIENCE_MS);
+	pid_t tid;
+
+	do {
+		tid = __atomic_load_n(&joiner->tid, __ATOMIC_ACQUIRE);
+		if (tid && task_state(tid) == 'S')
+			return true;
+		usleep(1000);
+	} while (now_ns() < deadline);
+	return false;
 }
 
 /* A system call holds the file: the scope ends when the last of both is gone. */
 TEST_F(end, close_under_a_thread_that_joins)
 {
+	__u64 until = in_ms(300 * slowness());
+	struct joiner joiner = { .fd = self->scope.fd };
 	pthread_t thread;
 	void *ret;
-	int i;
 
-	ASSERT_EQ(0,
-		  spawn_one(self->scope.fd, desc_sleep(1, in_ms(300)), NULL) -
-			  1);
-	ASSERT_EQ(0, pthread_create(&thread, NULL, join_in_thread,
-				    &self->scope.fd));
-	usleep(50000);
+	ASSERT_EQ(1, spawn_one(self->scope.fd, desc_sleep(1, until), NULL));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, join_in_thread, &joiner));
+	EXPECT_TRUE(joiner_sleeps(&joiner));
 	/* The joiner got the fd before; now the number is taken away from it. */
-	i = self->scope.fd;
 	self->scope.fd = -1;
-	ASSERT_EQ(0, xclose(i));
+	ASSERT_EQ(0, xclose(joiner.fd));
 	ASSERT_EQ(0, pthread_join(thread, &ret));
 	EXPECT_EQ(0, (long)ret);
 	EXPECT_EQ(self->pins, pins_settle(self->pins, 1000));

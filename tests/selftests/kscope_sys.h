@@ -100,6 +100,22 @@ static inline long vm_pages(const char *key)
 	return file_value("/proc/self/status", key) / 4;
 }
 
+/* What a task does: R, S, D, ... as in proc(5); 0 if there is none. */
+static inline char task_state(pid_t tid)
+{
+	char path[32], line[256], *end = NULL;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fgets(line, sizeof(line), file))
+		end = strrchr(line, ')');
+	fclose(file);
+	return end ? end[2] : 0;
+}
+
 static inline int become(uid_t uid)
 {
 	if (setgroups(0, NULL) || setresgid(uid, uid, uid) ||

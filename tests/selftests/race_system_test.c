@@ -264,22 +264,14 @@ static int close_busy(FIXTURE_DATA(frozen) * self)
 	return scope_close(&scope) ? 3 : 0;
 }
 
-static bool sleeps_deeply(pid_t pid)
-{
-	char path[32], stat[128];
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	return !text_read(path, stat, sizeof(stat)) && strstr(stat, ") D ");
-}
-
 static bool wait_deep_sleep(pid_t pid)
 {
 	__u64 deadline = in_ms(PATIENCE_MS);
 
-	while (!sleeps_deeply(pid) && now_ns() < deadline)
+	while (task_state(pid) != 'D' && now_ns() < deadline)
 		usleep(1000);
 	usleep(10000); /* not only on the way */
-	return sleeps_deeply(pid);
+	return task_state(pid) == 'D';
 }
 
 /* Nor does somebody who waits in close(), although only SIGKILL would end that wait. */
