@@ -45,7 +45,7 @@ modules_install: module
 install uninstall:
 	$(MAKE) -C userspace O=$(CURDIR)/build/userspace PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) $@
 
-.PHONY: check ci check-debug check-matrix model fuzz soak mutants coverage demo lint kunit
+.PHONY: check ci check-debug check-matrix model fuzz soak mutants coverage demo hazards lint kunit
 check:
 	@tests/check.sh model kunit 6.12 6.1
 ci:
@@ -74,6 +74,9 @@ coverage:
 demo:
 	@tests/setup.sh demo
 	@tests/vm/demo.sh
+hazards:
+	@tests/setup.sh hazards
+	@tests/selftests/hazards/run.sh
 lint:
 	@tests/lint.sh
 kunit:
@@ -111,6 +114,7 @@ help:
 	@echo 'make install         library and tool [PREFIX=/usr/local] [DESTDIR=]'
 	@echo 'make modules_install the module into /lib/modules of the running kernel, or that of KDIR'
 	@echo 'make demo            shows it at work in a guest; installs the Debian packages that it needs'
+	@echo 'make hazards         what io_uring leaves open, and kscope, side by side in a guest [KERNEL=6.12|6.1]'
 	@echo 'make check           all tests, on stock Linux 6.12 and 6.1 in guests; likewise'
 	@echo 'make ci              the same, then on a kernel with KASAN and lockdep, fuzzing, a planted bug'
 	@echo 'make kunit           only the tests inside the kernel'

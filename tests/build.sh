@@ -8,6 +8,8 @@
 #        tests/build.sh programs				these, and the tests (64 and 32 bits)
 #        tests/build.sh bench 6.12|6.1			the module and its peer for benches, in build/bench-<release>
 #        tests/build.sh bench				the program that measures, in build/bench/obj
+#        tests/build.sh hazards				what shows io_uring and kscope side by side, in build/hazards
+#        tests/build.sh hazards kscope			the same without io_uring: needs no liburing
 #        tests/build.sh programs arm64			the same for that architecture, in build/*-arm64
 #
 # What it builds is in build/, where tests/vm/run finds it. Modules for debug and kcsan always have the hooks, and
@@ -77,6 +79,12 @@ build_bench() {
 		O="$TOP/build/bench/obj" LIB="$TOP/build/userspace"
 }
 
+# build_hazards [kscope]
+build_hazards() {
+	run_slow "building the hazards" make -C "$TOP/tests/selftests/hazards" --no-print-directory \
+		O="$TOP/build/hazards" "${1:-all}"
+}
+
 mkdir -p "$TOP/build"
 exec 7>"$TOP/build/lock"
 flock -n 7 || { say "waiting for another build in this tree"; flock 7; }
@@ -84,7 +92,8 @@ case ${1-} in
 module) build_module "$2" kmod ;;
 hooks | gcov) build_module "$2" "$1" ;;
 bench) if [[ ${2-} ]]; then build_module "$2" bench; else build_bench; fi ;;
+hazards) build_hazards "${2-}" ;;
 userspace) build_userspace ;;
 programs) build_programs "${2-}" ;;
-*) sed -n '4,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '4,16s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
