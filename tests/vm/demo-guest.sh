@@ -75,5 +75,11 @@ while after=$(pinned); [ "$after" != "$before" ]; do
 	sleep 0.1
 done
 echo "pinned pages after:  $after, as before"
+
+step "4. Memory that is lent, and an owner that does everything wrong"
+hazards /dev/vdc >/tmp/hazards || fail "hazards: $(cat /tmp/hazards)"
+tr '|' '\n' </tmp/hazards | sed 's/^ *kscope: /   /; s/ *$//; /^ ok$/d'
+echo "The same with io_uring beside it: make hazards"
+
 echo "What the kernel has logged since the demo began (tests/vm/run fails if there is a complaint in it):"
 dmesg | sed '1,/rig .* start/d' | grep . || echo "(nothing)"

@@ -18,6 +18,7 @@ biggest_files() {
 
 "$TOP/tests/build.sh" module "$kernel"
 "$TOP/tests/build.sh" userspace
+"$TOP/tests/build.sh" hazards kscope
 eval "$("$TOP/tests/vm/kernel.sh" "$kernel")"
 module=$TOP/build/kmod-$KVER/kscope.ko
 
@@ -28,6 +29,6 @@ for file in "${files[@]}"; do
 	add+=(--add "$file:/files$file")
 done
 say "building the guest's disk and starting Linux $kernel in it"
-"$TOP/tests/vm/run" --kernel "$kernel" --module "$module" --timeout 600 "${add[@]}" \
-	--add "$TOP/tests/vm/demo-guest.sh:/demo.sh" -- sh /demo.sh </dev/null
+"$TOP/tests/vm/run" --kernel "$kernel" --module "$module" --slow-disk --timeout 600 "${add[@]}" \
+	--add "$TOP/build/hazards/hazards-kscope:/bin/hazards" --add "$TOP/tests/vm/demo-guest.sh:/demo.sh" -- sh /demo.sh </dev/null
 say "no page is pinned, the kernel's log is clean, and the module could be unloaded"
