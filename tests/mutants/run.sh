@@ -4,28 +4,33 @@
 # usage: tests/mutants/run.sh [--report FILE] [--rotate] [NUMBER]...	(make mutants)
 #
 # Tests the tests. Each NN-name.patch beside this script plants one bug in the module: the patch goes into a copy of
-# the sources, the module is built and loaded in a guest, and the test that the patch names must fail. First that
-# test is run without the bug: it must pass. NUMBER runs only these mutants; --rotate runs one, picked by the hash of
-# HEAD among those that need no instrumented kernel.
+# the sources, the module is built and loaded in a guest, and the test that the patch names must fail. Just before,
+# the same test runs without the bug: it must pass. NUMBER runs only these mutants; --rotate runs one, picked by the
+# hash of HEAD among those that need no instrumented kernel.
+#
+# For each kernel, all mutants are built first, and then share guests: a bug that leaves nothing but a test that
+# fails is unloaded, any other costs a new guest.
 #
 # What a patch says before the diff:
 #   Bug: what is wrong, and what it does to a user
 #   Kernel: 6.12, debug or kcsan; the module has its hooks on each
-#   Program: of tests/selftests that finds it, with its options if any; or kunit, on debug
+#   Guest: its own, if what it does to the memory of others may go unnoticed
+#   Program: of tests/selftests that finds it, with its options if any; kunit, on debug; or leaks and one of these,
+#	whose output is not looked at
 #   Test: its full name, and no other is run; or one of
 #	log		the kernel's log shows trouble
 #	log TEXT	it shows this
 #	left		something is left pinned, charged, or referred to
 #	hang		the guest or the program does not come to an end
-#	else		a test with that name, which the guest adds
 set -euo pipefail
 . "$(dirname "$0")/../lib.sh"
 
 HERE=$TOP/tests/mutants
 WORK=$TOP/build/mutants
-GUEST_SECONDS=600
 
-declare -A kernel_of program_of test_of
+declare -A kernel_of program_of test_of own # what the patches say
+declare -A first_of built_in bad_tests      # by command: a mutant; by mutant: seconds; by command: fails anyway
+killed=0 survived=0 broken=0
 
 # read_patch PATCH: what it says before the diff
 read_patch() {
@@ -34,6 +39,7 @@ read_patch() {
 	while read -r line && [[ $line != '--- '* ]]; do
 		case $line in
 		Kernel:\ *) kernel_of[$name]=${line#*: } ;;
+		Guest:\ *) own[$name]=yes ;;
 		Program:\ *) program_of[$name]=${line#*: } ;;
 		Test:\ *) test_of[$name]=${line#*: } ;;
 		esac
@@ -47,7 +53,7 @@ read_patch() {
 find_mutants() {
 	local patch nr
 	mutants=()
-	for patch in "$HERE"/[0-9]*.patch; do
+	for patch in $(printf '%s\n' "$HERE"/[0-9]*.patch | sort -V); do
 		nr=${patch##*/}
 		nr=$((10#${nr%%-*}))
 		[[ $# == 0 || " ${*/#0/} " == *" $nr "* ]] && read_patch "$patch"
@@ -64,37 +70,50 @@ pick_by_head() {
 	mutants=("${picked[16#$hash % ${#picked[@]}]}")
 }
 
-# row NAME: the line of LIST for a mutant
-row() {
-	local test=${test_of[$1]} filter=
+# command_of NAME: what finds this mutant, as the guest's shell runs it
+command_of() {
+	local program=${program_of[$1]#leaks } test=${test_of[$1]} filter=
 	[[ $test == *' '* || $test != *.* ]] || filter=" -r $test"
-	echo "$1 90 ./${program_of[$1]}$filter"
+	case ${program_of[$1]} in
+	kunit) echo sh /rig/kunit.sh ;;
+	leaks\ *) echo "./$program >/dev/null && sh /rig/leaks.sh" ;;
+	*) echo "./$program$filter" ;;
+	esac
 }
 
-# A directory as the guest wants it: the programs, and a LIST with a line for each mutant
-make_tests() {
+# A directory as the guest wants it: the programs, and a LIST for each kernel
+make_programs() {
 	local SOURCE name programs
 	eval "$("$TOP/tests/vm/kernel.sh" source)"
 	rm -rf "$WORK/tests"
 	mkdir -p "$WORK/programs" "$WORK/tests/64"
-	for name in "${mutants[@]}"; do
-		[[ ${program_of[$name]} == kunit ]] || row "$name"
-	done >"$WORK/tests/64/LIST"
-	mapfile -t programs < <(sed 's,^[^/]*/\([^ ]*\).*,\1,' "$WORK/tests/64/LIST" | sort -u)
+	mapfile -t programs < <(for name in "${mutants[@]}"; do
+		command_of "$name" | sed -n 's,^\./\([^ ]*\).*,\1,p'
+	done | sort -u)
 	((${#programs[@]})) || return 0
-	run_slow "building the ${#programs[@]} programs that are to find the bugs" \
+	run_slow "building the programs that are to find the bugs: ${#programs[@]}" \
 		make -C "$TOP/tests/selftests" --no-print-directory -j"$(nproc)" O="$WORK/programs" \
 		KSFT="$SOURCE/tools/testing/selftests" "${programs[@]/#/$WORK/programs/}" || die "they do not build"
 	cp "${programs[@]/#/$WORK/programs/}" "$WORK/tests/64"
 }
 
-# make_module KERNEL: of the sources in its tree. No warnings: a bug leaves unused things behind.
-make_module() {
+# make_modules KERNEL: of the sources in its tree. No warnings: a bug leaves unused things behind. No checks of
+# comments and no tables for debuggers either, which take most of the time.
+make_modules() {
 	local KDIR CC tree=$WORK/$1/tree words options=(KSCOPE_TESTS=1 KSCOPE_HOOKS=1 KCFLAGS=-w)
 	words=$("$TOP/tests/vm/kernel.sh" "$1")
 	eval "$words"
 	[[ $1 == 6.12 ]] || options+=(CONFIG_KSCOPE_KUNIT=m)
-	make -C "$tree" --no-print-directory -j"$(nproc)" module KDIR="$KDIR" CC="$CC" kmod="$tree/out" "${options[@]}"
+	make -C "$tree" --no-print-directory -j"$(nproc)" module KDIR="$KDIR" CC="$CC" kmod="$tree/out" "${options[@]}" \
+		KBUILD_ARGS="CONFIG_DEBUG_INFO= W="
+}
+
+# keep_modules KERNEL NAME: where the guest finds them
+keep_modules() {
+	local dir=$WORK/$1/instead/$2
+	mkdir -p "$dir"
+	find "$WORK/$1/tree/out" -name '*.ko' -exec cp -t "$dir" {} +
+	[[ ! ${own[$2]-} ]] || touch "$dir/own"
 }
 
 # make goes by time: a source is copied when its content differs
@@ -114,48 +133,43 @@ restore_clean() {
 make_clean() {
 	[[ ! -d $WORK/$1/clean ]] || restore_clean "$1"
 	copy_sources "$WORK/$1/tree"
-	run_slow "building the module without a bug, for the kernel $1" make_module "$1" || die "it does not build"
-	rm -rf "$WORK/$1/clean"
+	run_slow "building the module without a bug, for the kernel $1" make_modules "$1" || die "it does not build"
+	rm -rf "$WORK/$1/clean" "$WORK/$1/instead"
 	cp -a "$WORK/$1/tree" "$WORK/$1/clean"
+	keep_modules "$1" clean
 }
 
-# guest KERNEL OUTPUT NAME...: lines of LIST; that some of them fail is for others to judge
+apply_and_build() {
+	restore_clean "$2" &&
+		patch -d "$WORK/$2/tree" -p1 --fuzz=2 --no-backup-if-mismatch --force <"$HERE/$1.patch" &&
+		make_modules "$2"
+}
+
+# make_mutant NAME KERNEL: its modules, and its line of the guest's list; before it, the same test without the bug
+make_mutant() {
+	local start=$SECONDS command
+	run_slow "$1: building" apply_and_build "$1" "$2" ||
+		{ verdict BROKEN "$1" "the patch does not apply or build; it has to follow what it changes"; return; }
+	built_in[$1]=$((SECONDS - start))
+	keep_modules "$2" "$1"
+	command=$(command_of "$1")
+	if [[ ! ${first_of[$2 $command]-} ]]; then
+		first_of[$2 $command]=$1
+		ln -s clean "$WORK/$2/instead/$1.clean"
+		echo "$1.clean 90 $command"
+	fi >>"$WORK/tests/64/LIST"
+	echo "$1 90 $command" >>"$WORK/tests/64/LIST"
+}
+
+# guest KERNEL: works off the list; what comes out is for others to judge
 guest() {
-	local kernel=$1 output=$2 options=() module
-	shift 2
+	local options=() module
 	while read -r module; do
 		options+=(--module "$module")
-	done < <(find "$WORK/$kernel/tree/out" -name kscope.ko; find "$WORK/$kernel/tree/out" -name 'kscope_*.ko')
+	done < <(find "$WORK/$1/instead/clean" -name kscope.ko; find "$WORK/$1/instead/clean" -name 'kscope_*.ko')
 	rm -rf "$WORK"/tmp/kscope-vm-* # of a guest that was given up
-	timeout "$GUEST_SECONDS" "$TOP/tests/vm/run" --kernel "$kernel" --tests "$WORK/tests/64" "${options[@]}" \
-		"${@/#/--only=}" >"$output" 2>&1 </dev/null ||
-		true
-}
-
-# only NAME: how tests/vm/run calls the line of a mutant
-only() {
-	if [[ ${program_of[$1]} == kunit ]]; then
-		echo kunit
-	else
-		echo "$1"
-	fi
-}
-
-# Without a bug all of it passes; if it did not, a mutant would be killed by nothing.
-check_clean() {
-	local name names=() lines=() output=$WORK/$1/clean.log
-	for name in "${mutants[@]}"; do
-		[[ ${kernel_of[$name]} == "$1" ]] || continue
-		names+=("$name")
-		lines+=("$(only "$name")")
-	done
-	run_slow "running the tests of ${#names[@]} mutants without a bug, on the kernel $1" guest "$1" "$output" "${lines[@]}"
-	grep -Eq '^== .*: [1-9][0-9]* passed, 0 failed' "$output" ||
-		{ cat "$output" >&2; die "these tests fail without any bug: there is nothing to be learned from mutants"; }
-	for name in "${names[@]}"; do
-		grep -Eq "^ok +[^ ]+ (64:)?$(only "$name") +[1-9][0-9]* passed" "$output" ||
-			{ cat "$output" >&2; die "$name: its test was skipped, or there is none of that name"; }
-	done
+	"$TOP/tests/vm/run" --kernel "$1" --tests "$WORK/tests/64" --instead "$WORK/$1/instead" "${options[@]}" \
+		2>&1 </dev/null || true
 }
 
 # signs OUTPUT TEST: does the output show what was to be seen
@@ -175,29 +189,66 @@ other_signs() {
 		sed -n '1,3s/^\(.\{0,100\}\).*/\1/p' | paste -sd ';'
 }
 
-apply_and_build() {
-	restore_clean "$2" &&
-		patch -d "$WORK/$2/tree" -p1 --fuzz=2 --no-backup-if-mismatch --force <"$HERE/$1.patch" &&
-		make_module "$2"
+# verdict killed|SURVIVED|BROKEN NAME WHY
+verdict() {
+	case $1 in
+	killed) killed=$((killed + 1)) ;;
+	SURVIVED) survived=$((survived + 1)) ;;
+	BROKEN) broken=$((broken + 1)) ;;
+	esac
+	echo "$1 ${2/-/ }: $3"
+	judged+=" $2 "
 }
 
-# try_mutant NAME: killed, or not
-try_mutant() {
-	local name=$1 kernel=${kernel_of[$1]} test=${test_of[$1]} output=$WORK/$1.log start=$SECONDS seen
-	if ! run_slow "$name: building" apply_and_build "$name" "$kernel"; then
-		echo "BROKEN ${name/-/ }: the patch does not apply or build; it has to follow what it changes"
-		broken=$((broken + 1))
+# judge NAME OUTPUT: was it killed
+judge() {
+	local output=$2 test=${test_of[${1%.clean}]} seen ran key
+	key="${kernel_of[${1%.clean}]} $(command_of "${1%.clean}")"
+	if [[ $1 == *.clean ]]; then
+		grep -Eq "^ok +[^ ]+ 64:$1 +[1-9][0-9]* passed" "$output" || bad_tests[$key]=yes
 		return
 	fi
-	run_slow "$name: running ${program_of[$name]}" guest "$kernel" "$output" "$(only "$name")"
-	if signs "$output" "$test"; then
-		echo "killed ${name/-/ }: by $test ($((SECONDS - start)) s)"
-		killed=$((killed + 1))
-		return
+	ran=$(sed -n "s/^\(ok  \|FAIL\) [^ ]* 64:$1 .* \([0-9.]* s\)$/\2/p" "$output")
+	if [[ ${bad_tests[$key]-} ]]; then
+		verdict BROKEN "$1" "without the bug, $test fails, is skipped, or is not there (see ${WORK#"$TOP/"}/${first_of[$key]}.clean.log)"
+	elif signs "$output" "$test"; then
+		verdict killed "$1" "by $test (built in ${built_in[$1]} s, ran for $ran)"
+	else
+		seen=$(other_signs "$output")
+		verdict SURVIVED "$1" "not noticed by $test${seen:+, but there was: $seen} (see ${output#"$TOP/"})"
 	fi
-	seen=$(other_signs "$output")
-	echo "SURVIVED ${name/-/ }: not noticed by $test${seen:+, but there was: $seen} (see ${output#"$TOP/"})"
-	survived=$((survived + 1))
+}
+
+# Reads what the guests say: each test begins with a line that names it.
+judge_all() {
+	local line name=
+	while IFS= read -r line; do
+		if [[ $line == '== '* ]]; then
+			[[ ! $name ]] || judge "$name" "$WORK/$name.log"
+			name=
+			[[ $line != '== 64:'* ]] || { name=${line#== 64:}; : >"$WORK/$name.log"; }
+			line=${line#== }
+			say "${line#64:}"
+		elif [[ $name ]]; then
+			echo "$line" >>"$WORK/$name.log"
+		fi
+	done
+}
+
+# try_kernel KERNEL: all mutants for it
+try_kernel() {
+	local name
+	"$TOP/tests/vm/kernel.sh" "$1" >/dev/null
+	make_clean "$1"
+	: >"$WORK/tests/64/LIST"
+	judged=
+	for name in "${mutants[@]}"; do
+		[[ ${kernel_of[$name]} != "$1" ]] || make_mutant "$name" "$1"
+	done
+	[[ ! -s $WORK/tests/64/LIST ]] || judge_all < <(guest "$1")
+	for name in "${mutants[@]}"; do
+		[[ ${kernel_of[$name]} != "$1" || $judged == *" $name "* ]] || verdict BROKEN "$name" "no guest ran its test"
+	done
 }
 
 report=
@@ -206,7 +257,7 @@ while [[ ${1-} == -* ]]; do
 	case $1 in
 	--report) report=$(realpath "$2"); shift ;;
 	--rotate) rotate=yes ;;
-	*) sed -n '4,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+	*) sed -n '4,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 	esac
 	shift
 done
@@ -221,19 +272,14 @@ flock -n 8 || { say "waiting for another run of the mutants"; flock 8; }
 find_mutants "$@"
 [[ ! $rotate ]] || pick_by_head
 
-killed=0 survived=0 broken=0 began=$SECONDS
-make_tests
+began=$SECONDS
+make_programs
 mapfile -t kernels < <(for name in "${mutants[@]}"; do echo "${kernel_of[$name]}"; done | sort -u)
 for kernel in "${kernels[@]}"; do
-	"$TOP/tests/vm/kernel.sh" "$kernel" >/dev/null
-	make_clean "$kernel"
-	check_clean "$kernel"
-done
-for name in "${mutants[@]}"; do
-	try_mutant "$name"
+	try_kernel "$kernel"
 done
 
 [[ ! $report ]] || echo "$killed $((survived + broken)) 0" >"$report"
-say "all of it took $((SECONDS - began)) s"
-echo "== mutants: $killed killed, $survived survived$( ((broken)) && echo ", $broken broken")"
+say "$killed killed, $survived survived, $broken broken; all of it took $((SECONDS - began)) s"
+echo "mutants: $killed passed, $((survived + broken)) failed"
 ((killed && !survived && !broken))

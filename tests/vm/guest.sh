@@ -107,14 +107,36 @@ hooks_quiet() {
 	echo 0 >$parameters/test_limit
 }
 
+load() {
+	local m
+	for m in $modules; do
+		modprobe "$m" || report "trouble modprobe $m failed"
+	done
+}
+
+unload() {
+	local m reversed=
+	for m in $modules; do reversed="$m $reversed"; done
+	for m in $reversed; do
+		rmmod "$m" || report "trouble rmmod $m failed"
+	done
+}
+
+# load_instead TEST: the modules that it has of its own have the names of others
+load_instead() {
+	[ ! -d "/rig/instead/$1" ] || cp -r "/rig/instead/$1/." "/lib/modules/$(uname -r)/updates/"
+	load
+}
+
 # What the test left running is killed. If it cannot be killed, this waits for ever, and the host sees to it.
 run_test() {
 	local name=$1 limit=$2 dir=$3 ret tries=0
 	shift 3
-	counters
-	local pinned_before=$pinned users_before=$users left
 	echo "rig $word start $name" >/dev/kmsg
 	report start "$name" "$limit"
+	[ ! -d /rig/instead ] || load_instead "${name#*:}"
+	counters
+	local pinned_before=$pinned users_before=$users left
 	mkfifo /tmp/.out
 	cat /tmp/.out >&3 &
 	(
@@ -134,6 +156,7 @@ run_test() {
 		sleep 0.1
 	done
 	[ ! "$left" ] || report trouble "left behind: $left"
+	[ ! -d /rig/instead ] || unload
 	echo "rig $word end $name" >/dev/kmsg
 	report end "$name" $ret $((pinned - pinned_before)) $((users - users_before))
 }
@@ -141,9 +164,7 @@ run_test() {
 echo "rig $word boot" >/dev/kmsg
 dmesg -n 8
 report ready
-for m in $modules; do
-	modprobe "$m" || report "trouble modprobe $m failed"
-done
+[ -d /rig/instead ] || load
 [ ! -w /sys/kernel/debug/kcsan ] || echo on >/sys/kernel/debug/kcsan
 [ ! -w /sys/kernel/debug/kmemleak ] || echo clear >/sys/kernel/debug/kmemleak
 set -f
@@ -152,11 +173,7 @@ while read -r line; do
 	run_test $line
 done </rig/list
 
-reversed=
-for m in $modules; do reversed="$m $reversed"; done
-for m in $reversed; do
-	rmmod "$m" || report "trouble rmmod $m failed"
-done
+[ -d /rig/instead ] || unload
 echo "rig $word end" >/dev/kmsg
 report "done"
 sleep 0.2
