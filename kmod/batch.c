@@ -17,11 +17,10 @@
  * and back: lists are cut and spliced, and a link is only made when a slot is first used
  * or a child goes its own way.
  */
-#include <linux/bitops.h>
-#include <linux/ktime.h>
 #include <linux/slab.h>
 
-#include "internal.h"
+#include "batch.h"
+#include "claim.h"
 
 static struct kscope_child *slot_make(struct kscope_scope *scope)
 {
@@ -98,18 +97,29 @@ static __always_inline void tally_admit(struct kscope_tally *tally, u32 nr,
 		kscope_tally_start(tally, nr);
 }
 
+/* Like list_cut_position(), which looks for more that cannot be. */
+static __always_inline void cut_first(struct list_head *list,
+				      struct list_head *head,
+				      struct list_head *last)
+{
+	if (last == head)
+		INIT_LIST_HEAD(list);
+	else
+		__list_cut_position(list, head, last);
+}
+
 /*
- * The pass over the batch. It puts those that stay together on @children, and cuts the batch
- * before the first that is refused.
+ * The pass over the batch, which has @nr. It puts those that stay together on @children, and cuts
+ * the batch before the first that is refused.
  */
-static __always_inline void batch_admit(struct kscope_batch *batch,
+static __always_inline void batch_admit(struct kscope_batch *batch, u32 nr,
 					struct list_head *children,
 					enum admission how)
 {
 	struct kscope_scope *scope = batch->scope;
 	const struct kscope_draft *draft = batch->drafts;
 	const struct kscope_desc *desc = batch->descs;
-	const struct kscope_desc *end = desc + batch->nr;
+	const struct kscope_desc *end = desc + nr;
 	struct list_head *last = &scope->free;
 	struct kscope_child *child;
 	u64 now = batch->now;
@@ -139,7 +149,7 @@ static __always_inline void batch_admit(struct kscope_batch *batch,
 			last = &child->node;
 	}
 	tally_admit(&scope->tally, batch->nr, how);
-	list_cut_position(children, &scope->free, last);
+	cut_first(children, &scope->free, last);
 }
 
 /* What is wrong with the descriptor itself comes first. */
@@ -152,24 +162,27 @@ static int batch_refuse(struct kscope_batch *batch, u32 unread)
 }
 
 /* Cut the batch down to what there is room for. The rest is for another batch to be told. */
-static void batch_trim(struct kscope_batch *batch, u32 room, u32 unread)
+static noinline void batch_trim(struct kscope_batch *batch, u32 unread)
 {
+	u32 room = kscope_tally_room(&batch->scope->tally, unread);
+
+	if (batch->nr <= room)
+		return;
 	batch->error = room ? 0 : batch_refuse(batch, unread);
 	batch->nr = room;
 }
 
-static inline void batch_fit(struct kscope_batch *batch)
+static __always_inline void batch_fit(struct kscope_batch *batch)
 {
 	struct kscope_scope *scope = batch->scope;
 	u32 unread = kscope_ring_unread(scope->ring);
-	u32 room = kscope_tally_room(&scope->tally, unread);
 
 	lockdep_assert_held(&scope->lock);
-	if (batch->nr > room)
-		batch_trim(batch, room, unread);
+	if (!kscope_tally_takes(&scope->tally, unread, batch->nr))
+		batch_trim(batch, unread);
 }
 
-static void batch_queue(struct kscope_batch *batch)
+static noinline void batch_queue(struct kscope_batch *batch)
 {
 	struct kscope_scope *scope = batch->scope;
 	struct kscope_queue *queue = kscope_scope_helped(scope);
@@ -190,24 +203,27 @@ static void batch_claim(struct kscope_batch *batch)
 	kscope_scope_helped(scope)->nr_busy++;
 }
 
-static void batch_accept(struct kscope_batch *batch)
+static __always_inline void batch_accept(struct kscope_batch *batch)
 {
 	lockdep_assert_held(&batch->scope->lock);
 	batch_fit(batch);
 	batch->mine = batch_is_mine(batch);
-	if (batch->mine) {
-		batch_admit(batch, &batch->claim.children, START);
-		batch->mine = batch->nr;
-	} else {
-		batch_admit(batch, &batch->children, QUEUE);
+	if (!batch->mine) {
+		batch_admit(batch, batch->nr, &batch->children, QUEUE);
+		batch_queue(batch);
+		return;
 	}
-	if (batch->mine)
+	if (batch->nr == 1) /* the same, without a loop */
+		batch_admit(batch, 1, &batch->claim.children, START);
+	else
+		batch_admit(batch, batch->nr, &batch->claim.children, START);
+	if (batch->nr)
 		batch_claim(batch);
 	else
-		batch_queue(batch);
+		batch->mine = false;
 }
 
-static void batch_drop(struct kscope_batch *batch, u32 nr_drafted)
+static noinline void batch_drop(struct kscope_batch *batch, u32 nr_drafted)
 {
 	u32 i;
 
@@ -215,15 +231,16 @@ static void batch_drop(struct kscope_batch *batch, u32 nr_drafted)
 		kscope_draft_drop(batch->scope, &batch->drafts[i]);
 }
 
-/* Run what the spawner has taken. */
-static void batch_run(struct kscope_batch *batch)
+/* Run what the spawner has taken. The claim goes with the batch, so it need not be left empty. */
+static __always_inline void batch_run(struct kscope_batch *batch)
 {
 	struct kscope_scope *scope = batch->scope;
 	struct kscope_queue *queue = kscope_scope_helped(scope);
 
-	kscope_claim_run(&batch->claim);
+	claim_run(&batch->claim);
 	spin_lock(&scope->lock);
-	kscope_claim_end(&batch->claim, scope);
+	__hlist_del(&batch->claim.node);
+	children_end(scope, &batch->claim.children, kscope_child_end);
 	queue->nr_busy--;
 	kscope_queue_kick(queue);
 	batch->enough = kscope_scope_has(scope, batch->min_complete);
@@ -231,7 +248,7 @@ static void batch_run(struct kscope_batch *batch)
 	kscope_scope_notify(scope);
 }
 
-static int batch_settle(struct kscope_batch *batch)
+static __always_inline int batch_settle(struct kscope_batch *batch)
 {
 	batch->enough = false;
 	if (batch->mine)
@@ -239,8 +256,14 @@ static int batch_settle(struct kscope_batch *batch)
 	return batch->nr ?: batch->error;
 }
 
-/* Room for batches that are not tiny comes with the first of them, and stays. */
-static struct kscope_bay *bay_get(struct kscope_scope *scope)
+/**
+ * kscope_bay_get() - take the scope's room for a batch that is not tiny
+ * @scope: whose; the room comes with the first such batch, and stays
+ *
+ * Context: process context; may sleep. kscope_batch_end() gives it back.
+ * Return: the room, or NULL if another call has it or if there is no memory.
+ */
+struct kscope_bay *kscope_bay_get(struct kscope_scope *scope)
 {
 	if (test_and_set_bit_lock(0, &scope->bay_busy))
 		return NULL;
@@ -249,43 +272,6 @@ static struct kscope_bay *bay_get(struct kscope_scope *scope)
 	if (!scope->bay)
 		clear_bit_unlock(0, &scope->bay_busy);
 	return scope->bay;
-}
-
-/**
- * kscope_batch_begin() - prepare for the batches of a call
- * @batch: to be used for one after the other
- * @scope: to be the parent
- * @nr: how many children the call wants
- *
- * For calls that spawn more than a few there is room in the scope, for one at a time.
- *
- * Context: process context; may sleep. kscope_batch_end() comes at the end of the call.
- */
-void kscope_batch_begin(struct kscope_batch *batch, struct kscope_scope *scope,
-			u32 nr)
-{
-	batch->scope = scope;
-	batch->now = ktime_get_ns();
-	batch->help = false;
-	batch->enough = false;
-	batch->min_complete = 0;
-	batch->bay = nr > KSCOPE_FEW ? bay_get(scope) : NULL;
-	batch->room = batch->bay ? batch->bay->descs : batch->few_descs;
-	batch->drafts = batch->bay ? batch->bay->drafts : batch->few_drafts;
-	batch->max = batch->bay ? KSCOPE_BATCH : KSCOPE_FEW;
-	batch->descs = batch->room;
-	INIT_LIST_HEAD(&batch->children);
-	INIT_LIST_HEAD(&batch->claim.children);
-}
-
-/**
- * kscope_batch_end() - undo kscope_batch_begin()
- * @batch: that is spawned or aborted
- */
-void kscope_batch_end(struct kscope_batch *batch)
-{
-	if (batch->bay)
-		clear_bit_unlock(0, &batch->scope->bay_busy);
 }
 
 /**
@@ -335,7 +321,7 @@ int kscope_batch_reserve(struct kscope_batch *batch, u64 *handles)
 	kscope_hook(KSCOPE_POINT_DRAFTED, batch->descs->user_data);
 	spin_lock(&scope->lock);
 	batch_fit(batch);
-	batch_admit(batch, &batch->children, RESERVE);
+	batch_admit(batch, batch->nr, &batch->children, RESERVE);
 	spin_unlock(&scope->lock);
 	batch_drop(batch, nr_drafted);
 	list_for_each_entry(child, &batch->children, node) {
@@ -405,6 +391,7 @@ static void batch_go(struct kscope_batch *batch)
 		return;
 	}
 	kscope_tally_start(&batch->scope->tally, batch->nr);
+	INIT_LIST_HEAD(&batch->claim.children);
 	list_splice_init(&batch->children, &batch->claim.children);
 	batch_claim(batch);
 }
@@ -479,10 +466,11 @@ static int spawn_all(struct kscope_batch *batch,
 int kscope_child_spawn(struct kscope_scope *scope,
 		       const struct kscope_desc *descs, u32 nr, u64 *handles)
 {
-	struct kscope_batch batch;
+	struct kscope_batch batch __uninitialized;
 	int ret;
 
-	kscope_batch_begin(&batch, scope, nr);
+	kscope_batch_begin(&batch, scope, nr, 0);
+	batch.help = false;
 	ret = spawn_all(&batch, descs, nr, handles);
 	kscope_batch_end(&batch);
 	return ret;

@@ -14,7 +14,7 @@
  */
 #include <linux/sched.h>
 
-#include "internal.h"
+#include "claim.h"
 
 /**
  * kscope_child_is_slow() - may the child block
@@ -58,7 +58,13 @@ void kscope_claim_take(struct kscope_claim *claim, struct kscope_queue *queue)
 	hlist_add_head(&claim->node, &scope->claims);
 }
 
-static void child_run(struct kscope_child *child)
+/**
+ * kscope_child_run() - run a child that may hold something
+ * @child: that the caller has claimed
+ *
+ * Context: process context; sleeps if its op does.
+ */
+void kscope_child_run(struct kscope_child *child)
 {
 	kscope_carry_enter(&child->carry);
 	child->status = child->op->run(child);
@@ -75,18 +81,7 @@ static void child_run(struct kscope_child *child)
  */
 void kscope_claim_run(struct kscope_claim *claim)
 {
-	struct kscope_child *child;
-
-	list_for_each_entry(child, &claim->children, node) {
-		kscope_hook(KSCOPE_POINT_CLAIMED, child->desc.user_data);
-		if (child->op->plain)
-			child->status = child->op->run(child);
-		else
-			child_run(child);
-		kscope_hook(KSCOPE_POINT_RETURNED, child->desc.user_data);
-	}
-	child = list_last_entry(&claim->children, struct kscope_child, node);
-	claim->user_data = child->desc.user_data;
+	claim_run(claim);
 }
 
 static void scope_note_failure(struct kscope_scope *scope,
@@ -99,19 +94,9 @@ static void scope_note_failure(struct kscope_scope *scope,
 	scope->first.user_data = child->desc.user_data;
 }
 
-static void record_fill(struct kscope_completion *record,
-			const struct kscope_child *child,
-			const struct kscope_end *end)
-{
-	record->user_data = child->desc.user_data;
-	record->child = child->handle;
-	record->status = end->status;
-	record->outcome = end->outcome;
-	record->cause = end->cause;
-}
-
-static void child_end(struct kscope_scope *scope, struct kscope_child *child,
-		      struct kscope_completion *record)
+static __always_inline void child_end(struct kscope_scope *scope,
+				      struct kscope_child *child,
+				      struct kscope_completion *record)
 {
 	bool plain = child->op->plain;
 	struct kscope_end end =
@@ -126,25 +111,24 @@ static void child_end(struct kscope_scope *scope, struct kscope_child *child,
 		kscope_child_drop(child);
 }
 
-/* The same for most plain children. Return: was it one */
-static bool child_finish(struct kscope_child *child,
-			 struct kscope_completion *record)
+/**
+ * kscope_child_end() - end one child: drop what it holds, and say how it ended
+ * @scope: whose
+ * @child: that has run, or is queued and was cancelled
+ * @record: to fill in
+ *
+ * Context: under the scope's lock.
+ */
+void kscope_child_end(struct kscope_scope *scope, struct kscope_child *child,
+		      struct kscope_completion *record)
 {
-	static const struct kscope_end end = { .outcome = KSCOPE_FINISHED };
-
-	if (!child->op->plain ||
-	    !kscope_life_finish(&child->life, child->status))
-		return false;
-	record_fill(record, child, &end);
-	record->done = 0;
-	record->value = 0;
-	return true;
+	child_end(scope, child, record);
 }
 
 /**
  * kscope_children_end() - end children: post completions, drop what they hold, free slots
  * @scope: whose
- * @children: that have run, or are queued and were cancelled; left empty
+ * @children: at least one, that have run, or are queued and were cancelled; left empty
  *
  * Leases are dropped before a completion can be seen, so whoever sees it can unpin the
  * buffer. The file of a child that never ran is dropped with fput(), which may finish later.
@@ -153,23 +137,6 @@ static bool child_finish(struct kscope_child *child,
  */
 void kscope_children_end(struct kscope_scope *scope, struct list_head *children)
 {
-	struct kscope_completion *records = scope->ring->ring->records, *record;
-	u32 mask = scope->ring->entries - 1;
-	u32 tail = scope->ring->tail;
-	struct kscope_child *child;
-	u32 nr_finished = 0;
-
-	lockdep_assert_held(&scope->lock);
-	list_for_each_entry(child, children, node) {
-		record = &records[tail++ & mask];
-		if (child_finish(child, record))
-			nr_finished++;
-		else
-			child_end(scope, child, record);
-	}
-	kscope_tally_finish(&scope->tally, nr_finished);
-	list_splice_init(children, &scope->free);
-	kscope_ring_publish(scope->ring, tail);
-	if (scope->closing)
-		kscope_scope_drained(scope);
+	children_end(scope, children, child_end);
+	INIT_LIST_HEAD(children);
 }

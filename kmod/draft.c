@@ -20,9 +20,7 @@
 
 #include <crypto/hash.h>
 
-#include "internal.h"
-
-#define DESC_WORDS (sizeof(struct kscope_desc) / sizeof(u64))
+#include "batch.h"
 
 /* Bits that must be 0, so that they can get a meaning later */
 static bool desc_is_stray(const struct kscope_desc *desc,
@@ -34,23 +32,9 @@ static bool desc_is_stray(const struct kscope_desc *desc,
 	size_t i;
 
 #pragma GCC unroll 8
-	for (i = 0; i < DESC_WORDS; i++)
+	for (i = 0; i < KSCOPE_DESC_WORDS; i++)
 		found |= words[i] & masks[i];
 	return found;
-}
-
-/* The same for an op to which nothing but user_data means anything */
-static bool desc_is_bare(const struct kscope_desc *desc)
-{
-	const u64 *words = (const u64 *)desc;
-	u64 found = desc->flags | desc->op_flags;
-	size_t i;
-
-	static_assert(offsetof(struct kscope_desc, user_data) == sizeof(u64));
-#pragma GCC unroll 8
-	for (i = 2; i < DESC_WORDS; i++)
-		found |= words[i];
-	return !found;
 }
 
 static int desc_check(const struct kscope_scope *scope,
@@ -102,42 +86,25 @@ static int draft_make(struct kscope_batch *batch, u32 i, struct kscope_op *op)
 	return 0;
 }
 
-/* Drafts of one plain op in a row need no reference. Return: how many there are */
-static u32 draft_plain(struct kscope_batch *batch, u32 i, struct kscope_op *op)
-{
-	const struct kscope_desc *first = &batch->descs[i], *desc = first;
-	const struct kscope_desc *end = &batch->descs[batch->nr];
-	struct kscope_draft *draft = &batch->drafts[i];
-
-	while (desc < end && desc->op == op->number && desc_is_bare(desc)) {
-		draft->op = op;
-		draft++;
-		desc++;
-	}
-	batch->work += (desc - first) * op->cost;
-	return desc - first;
-}
-
 /**
- * kscope_batch_draft() - check descriptors, and take what they name outside of the scope
+ * kscope_batch_draft_rest() - the same as kscope_batch_draft(), from one descriptor on
  * @batch: with @nr descs; cut before the first that is wrong
+ * @i: the first that has no draft yet
  *
  * Context: process context of the spawner; may sleep.
  */
-void kscope_batch_draft(struct kscope_batch *batch)
+void kscope_batch_draft_rest(struct kscope_batch *batch, u32 i)
 {
 	struct kscope_op *op = NULL;
-	u32 i = 0, nr;
+	u32 nr;
 
-	batch->work = 0;
-	batch->error = 0;
 	while (i < batch->nr) {
 		/* Built-in ops have no references. */
 		if (!op || op->number != batch->descs[i].op ||
 		    !kscope_op_is_builtin(op))
 			op = kscope_op_get(batch->descs[i].op);
 		if (op && op->plain) {
-			nr = draft_plain(batch, i, op);
+			nr = kscope_draft_plain(batch, i, batch->nr - i, op);
 			batch->error = nr ? 0 : -EINVAL;
 		} else {
 			nr = 1;

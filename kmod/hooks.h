@@ -59,6 +59,13 @@ struct kscope_carry {
 
 void kscope_hook(enum kscope_point point, u64 user_data);
 void kscope_hook_atomic(enum kscope_point point);
+
+/* Remember who has met a point, for one that comes when it may be gone. */
+static inline void kscope_hook_name(u64 *name, u64 user_data)
+{
+	*name = user_data;
+}
+
 u32 kscope_limit(u32 max);
 void kscope_carry_pack(struct kscope_carry *carry);
 void kscope_carry_enter(struct kscope_carry *carry);
@@ -76,6 +83,10 @@ static inline void kscope_hook(enum kscope_point point, u64 user_data)
 }
 
 static inline void kscope_hook_atomic(enum kscope_point point)
+{
+}
+
+static inline void kscope_hook_name(u64 *name, u64 user_data)
 {
 }
 

@@ -64,6 +64,7 @@
 struct crypto_shash;
 struct file;
 struct kscope_bay;
+struct kscope_draft;
 struct page;
 struct shash_desc;
 
@@ -260,6 +261,7 @@ struct kscope_lane {
  * @claims: S of everybody who runs children
  * @quick: C children whose op does not block
  * @slow: C the others, and all of an ordered scope
+ * @helped: C the one where waiters find children to run: @slow if that has all
  * @lanes: C of both queues
  * @bufs: S table of @max_buffers entries
  * @max_buffers: C
@@ -289,6 +291,7 @@ struct kscope_scope {
 	struct hlist_head claims;
 	struct kscope_queue quick;
 	struct kscope_queue slow;
+	struct kscope_queue *helped;
 	struct kscope_lane *lanes;
 	struct kscope_buf_slot *bufs;
 	u32 max_buffers;
@@ -315,71 +318,6 @@ struct kscope_charges {
 	u64 scopes;
 	u64 children;
 	u64 files;
-};
-
-/**
- * struct kscope_draft - a child about to be: what its descriptor names outside of the scope
- * @op: with a reference
- * @file: with a reference; NULL unless the op takes one. Not set if @op is plain, like
- *	@file_error
- * @file_error: why there is no file although the op takes one; it is reported in its turn
- */
-struct kscope_draft {
-	struct kscope_op *op;
-	struct file *file;
-	int file_error;
-};
-
-/**
- * struct kscope_bay - room for a batch
- * @descs: copied from the caller
- * @drafts: what became of them
- */
-struct kscope_bay {
-	struct kscope_desc descs[KSCOPE_BATCH];
-	struct kscope_draft drafts[KSCOPE_BATCH];
-};
-
-/**
- * struct kscope_batch - children that are spawned together
- * @scope: to be the parent
- * @descs: filled in by the caller, up to @nr, in @room or wherever
- * @drafts: what became of them
- * @nr: in: descriptors. out: children that were accepted or reserved
- * @error: why it is not all of them, or 0
- * @help: the caller is going to wait, so it may run them; if it does not, it kicks
- * @mine: it has taken them, and runs them
- * @min_complete: what it is going to wait for, or 0
- * @enough: it is there already, after this batch
- * @work: bytes of work, with what each child costs besides
- * @now: CLOCK_MONOTONIC, when they are spawned
- * @children: those that are reserved, in order
- * @claim: those that the caller has taken to run them itself
- * @bay: of the scope, if it is used
- * @room: where descriptors can be copied to
- * @max: how many fit there
- * @few_descs: room if there is no bay
- * @few_drafts: likewise
- */
-struct kscope_batch {
-	struct kscope_scope *scope;
-	const struct kscope_desc *descs;
-	struct kscope_draft *drafts;
-	u32 nr;
-	int error;
-	bool help;
-	bool mine;
-	bool enough;
-	u32 min_complete;
-	u64 work;
-	u64 now;
-	struct list_head children;
-	struct kscope_claim claim;
-	struct kscope_bay *bay;
-	struct kscope_desc *room;
-	u32 max;
-	struct kscope_desc few_descs[KSCOPE_FEW];
-	struct kscope_draft few_drafts[KSCOPE_FEW];
 };
 
 /* user.c */
@@ -484,10 +422,9 @@ static inline bool kscope_scope_has(const struct kscope_scope *scope,
  * Return: the queue of those that do not block; that of an ordered scope has all.
  */
 static inline struct kscope_queue *
-kscope_scope_helped(struct kscope_scope *scope)
+kscope_scope_helped(const struct kscope_scope *scope)
 {
-	return scope->kind == KSCOPE_KIND_ORDERED ? &scope->slow :
-						    &scope->quick;
+	return scope->helped;
 }
 
 /* lane.c */
@@ -537,30 +474,25 @@ void kscope_child_describe(const struct kscope_child *child,
 void kscope_child_drop(struct kscope_child *child);
 void kscope_child_drop_file(struct kscope_child *child);
 
-/* draft.c */
-void kscope_batch_draft(struct kscope_batch *batch);
-void kscope_draft_drop(struct kscope_scope *scope, struct kscope_draft *draft);
-int kscope_draft_refusal(const struct kscope_scope *scope,
-			 const struct kscope_draft *draft,
-			 const struct kscope_desc *desc);
-int kscope_child_furnish(struct kscope_child *child, struct kscope_scope *scope,
-			 const struct kscope_draft *draft,
-			 const struct kscope_desc *desc);
-
-/* batch.c */
-void kscope_batch_begin(struct kscope_batch *batch, struct kscope_scope *scope,
-			u32 nr);
-void kscope_batch_end(struct kscope_batch *batch);
-int kscope_batch_spawn(struct kscope_batch *batch);
-int kscope_batch_reserve(struct kscope_batch *batch, u64 *handles);
-int kscope_batch_publish(struct kscope_batch *batch);
-void kscope_batch_abort(struct kscope_batch *batch);
-
 /* wait.c */
 int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete,
 		      u64 deadline_ns);
 void kscope_scope_kick(struct kscope_scope *scope);
-void kscope_scope_notify(struct kscope_scope *scope);
+void kscope_scope_wake(struct kscope_scope *scope);
+
+/**
+ * kscope_scope_notify() - wake those who wait for the scope
+ * @scope: in which something has ended or changed
+ *
+ * Context: any but interrupts, without the scope's lock. The caller keeps the scope alive: it is
+ * one of its lanes, or holds its file.
+ */
+static inline void kscope_scope_notify(struct kscope_scope *scope)
+{
+	/* A full barrier; pairs with prepare_to_wait() and with poll_wait(). */
+	if (wq_has_sleeper(&scope->wait))
+		kscope_scope_wake(scope);
+}
 
 /* cancel.c */
 int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,

@@ -17,7 +17,7 @@
 
 #include <crypto/hash.h>
 
-#include "internal.h"
+#include "batch.h"
 
 /* Programs were built with these; see also tests/selftests/abi_layout.def. */
 static_assert(sizeof(struct kscope_info) == 56);
@@ -256,22 +256,39 @@ static u32 copy_readable(struct kscope_desc *room,
  * Memory of the caller may take as long as it likes to be there. Nothing may wait meanwhile
  * that was left to the caller to run.
  */
-static int fill_batch(struct kscope_batch *batch, u64 user)
+static noinline int fill_slowly(struct kscope_batch *batch,
+				const void __user *descs)
 {
-	const void __user *descs = u64_to_user_ptr(user);
-	size_t size = batch->nr * sizeof(*batch->room);
-	unsigned long left;
-
-	if (!access_ok(descs, size))
-		return -EFAULT;
-	pagefault_disable();
-	left = __copy_from_user_inatomic(batch->room, descs, size);
-	pagefault_enable();
-	if (!left)
-		return 0;
 	kscope_scope_kick(batch->scope);
 	batch->nr = copy_readable(batch->room, descs, batch->nr);
 	return batch->nr ? 0 : -EFAULT;
+}
+
+static __always_inline bool fill_at_once(struct kscope_desc *room,
+					 const void __user *descs, size_t size)
+{
+	unsigned long left;
+
+	if (!access_ok(descs, size))
+		return false;
+	pagefault_disable();
+	left = __copy_from_user_inatomic(room, descs, size);
+	pagefault_enable();
+	return !left;
+}
+
+static __always_inline int fill_batch(struct kscope_batch *batch, u64 user)
+{
+	const void __user *descs = u64_to_user_ptr(user);
+	bool filled;
+
+	/* A copy of a constant size is not checked. */
+	if (batch->nr == 1)
+		filled = fill_at_once(batch->room, descs, sizeof(*batch->room));
+	else
+		filled = fill_at_once(batch->room, descs,
+				      batch->nr * sizeof(*batch->room));
+	return likely(filled) ? 0 : fill_slowly(batch, descs);
 }
 
 /* The same holds for memory that handles go to. */
@@ -292,7 +309,8 @@ static int reply_handles(struct kscope_scope *scope, u64 user,
 	return copy_to_user(to, handles, size) ? -EFAULT : 0;
 }
 
-static int spawn_with_handles(struct kscope_batch *batch, u64 user)
+static noinline_for_stack int spawn_with_handles(struct kscope_batch *batch,
+						 u64 user)
 {
 	u64 handles[KSCOPE_BATCH];
 	int nr = kscope_batch_reserve(batch, handles);
@@ -335,27 +353,33 @@ static bool is_going_to_help(const struct kscope_batch *batch,
 }
 
 /* Return: how many were accepted; if none, why. @wait: is there something to wait for */
-static noinline_for_stack long spawn_all(struct kscope_scope *scope,
-					 const struct kscope_spawn *args,
-					 bool *wait)
+static __always_inline long spawn_all(struct kscope_scope *scope,
+				      const struct kscope_spawn *args,
+				      bool *wait)
 {
 	struct kscope_batch batch __uninitialized;
 	u32 done = 0;
 	int ret = 0;
 
-	kscope_batch_begin(&batch, scope, args->nr);
-	batch.min_complete = args->min_complete;
-	while (done < args->nr && !ret && !fatal_signal_pending(current)) {
+	kscope_batch_begin(&batch, scope, args->nr, args->min_complete);
+	for (;;) {
 		batch.help = is_going_to_help(&batch, args, done);
 		ret = spawn_some(&batch, args, done);
 		if (ret < 0)
 			break;
 		done += ret;
 		ret = batch.error;
+		if (done >= args->nr || ret || fatal_signal_pending(current))
+			break;
 		cond_resched();
 	}
 	kscope_batch_end(&batch);
-	*wait = args->min_complete && !batch.enough;
+	*wait = false;
+	if (batch.enough)
+		return done;
+	/* Whoever runs them may be done before there is need to sleep. */
+	cond_resched();
+	*wait = args->min_complete;
 	return done ?: ret;
 }
 
@@ -476,25 +500,57 @@ static const struct command scope_commands[] = {
 	COMMAND(KSCOPE_IOC_QUERY, struct kscope_query, handle_query),
 };
 
-static long dispatch(struct kscope_scope *scope, const struct command *commands,
-		     u32 nr, unsigned int cmd, void __user *user)
+/*
+ * Why the struct of a call cannot be had, or 0 if it can although its size is not the one that is
+ * known here. What is refused for its size need not be readable to its end.
+ */
+static noinline int args_judge(struct call *call, u32 size, bool copied)
 {
-	const struct command *command;
-	struct call call = { .scope = scope, .user = user };
 	int ret;
 
-	if (cmd != _IO(KSCOPE_IOC_MAGIC, _IOC_NR(cmd)) || _IOC_NR(cmd) >= nr)
+	if (!copied && get_user(call->size, (u32 __user *)call->user))
+		return -EFAULT;
+	if (call->size < size)
+		return -EINVAL;
+	if (call->size > PAGE_SIZE)
+		return -E2BIG;
+	if (!copied)
+		return -EFAULT;
+	ret = check_zeroed_user(call->user + size, call->size - size);
+	if (ret < 0)
+		return ret;
+	return ret ? 0 : -E2BIG;
+}
+
+static __always_inline int args_get(struct call *call, u32 size)
+{
+	if (copy_from_user(&call->args, call->user, size))
+		return args_judge(call, size, false);
+	call->size = call->args.size;
+	return likely(call->size == size) ? 0 : args_judge(call, size, true);
+}
+
+static __always_inline long dispatch(struct kscope_scope *scope,
+				     const struct command *commands, u32 nr,
+				     unsigned int cmd, void __user *user)
+{
+	struct call call __uninitialized;
+	const struct command *command;
+	int ret;
+
+	cmd -= _IO(KSCOPE_IOC_MAGIC, 0);
+	if (cmd >= nr)
 		return -ENOTTY;
-	command = &commands[array_index_nospec(_IOC_NR(cmd), nr)];
+	command = &commands[array_index_nospec(cmd, nr)];
 	if (!command->handle)
 		return -ENOTTY;
-	if (get_user(call.size, (u32 __user *)user))
-		return -EFAULT;
-	if (call.size < command->size)
-		return -EINVAL;
-	if (call.size > PAGE_SIZE)
-		return -E2BIG;
-	ret = copy_struct_from_user(&call.args, command->size, user, call.size);
+	call.scope = scope;
+	call.user = user;
+	/* A copy of a constant size is not checked; there is one way that must be short. */
+	if (command->size == sizeof(struct kscope_spawn))
+		ret = args_get(&call, sizeof(struct kscope_spawn));
+	else
+		ret = args_get(&call, command->size);
 	return ret ?: command->handle(&call);
 }
 

@@ -196,9 +196,11 @@ int kscope_lanes_create(struct kscope_scope *scope)
 	if (ordered) {
 		queue_init(&scope->quick, scope, NULL, 0, 0);
 		queue_init(&scope->slow, scope, scope->lanes, 1, 1);
+		scope->helped = &scope->slow;
 	} else {
 		queue_init(&scope->quick, scope, scope->lanes, quick, 0);
 		queue_init(&scope->slow, scope, scope->lanes + quick, 0, slow);
+		scope->helped = &scope->quick;
 	}
 	return 0;
 }

@@ -111,6 +111,22 @@ static inline __u32 kscope_tally_room(const struct kscope_tally *tally,
 	return tally->entries - taken;
 }
 
+/**
+ * kscope_tally_takes() - may that many more children be reserved
+ * @tally: of the scope
+ * @unread: completions in the ring that nobody has consumed
+ * @nr: how many
+ *
+ * Return: are they no more than kscope_tally_room().
+ */
+static inline bool kscope_tally_takes(const struct kscope_tally *tally,
+				      __u32 unread, __u32 nr)
+{
+	__u64 taken = (__u64)kscope_tally_outstanding(tally) + unread + nr;
+
+	return tally->state == KSCOPE_SCOPE_OPEN && taken <= tally->entries;
+}
+
 /*
  * Each arrow comes in two halves: what it does to one child, and what it does to the tally,
  * for all children that go the same way under one hold of the lock.

@@ -56,18 +56,15 @@ static int waiter_wake(struct wait_queue_entry *entry, unsigned int mode,
 }
 
 /**
- * kscope_scope_notify() - wake those who wait for the scope
- * @scope: in which something has ended or changed
+ * kscope_scope_wake() - the part of kscope_scope_notify() for when somebody waits
+ * @scope: whose
  *
- * Context: any but interrupts, without the scope's lock. The caller keeps the scope alive: it is
- * one of its lanes, or holds its file.
+ * Context: as kscope_scope_notify().
  */
-void kscope_scope_notify(struct kscope_scope *scope)
+void kscope_scope_wake(struct kscope_scope *scope)
 {
-	/* A full barrier; pairs with prepare_to_wait() and with poll_wait(). */
-	if (wq_has_sleeper(&scope->wait))
-		wake_up_poll(&scope->wait, EPOLLIN | EPOLLRDNORM | EPOLLOUT |
-						   EPOLLWRNORM | EPOLLHUP);
+	wake_up_poll(&scope->wait,
+		     EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLHUP);
 }
 
 /**

@@ -28,7 +28,7 @@
 #include <linux/uio.h>
 
 #include "compat.h"
-#include "internal.h"
+#include "batch.h"
 
 #define STEP_PAGES (KSCOPE_STEP / PAGE_SIZE + 1)
 

@@ -3,7 +3,7 @@
  * bench [option]... BENCH...
  *   -u UNIT     of time, as it is called in the rows (ns)
  *   -s SUBJECT  measure only this one
- *   -b BATCH    measure spawning in batches of this size only
+ *   -b BATCH    measure spawning in batches, and scopes, of this size only
  *   -n TURNS    of each subject (7)
  *   -t MS       that a turn takes (20)
  */

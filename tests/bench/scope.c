@@ -96,5 +96,6 @@ void bench_scope(void)
 	static const unsigned int capacities[] = { 64, 256, 4096 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(capacities); i++)
-		compare("scope", capacities[i], 1, subjects);
+		if (!settings.batch || settings.batch == capacities[i])
+			compare("scope", capacities[i], 1, subjects);
 }

@@ -5,7 +5,7 @@
  */
 #include <linux/export.h>
 
-#include "internal.h"
+#include "batch.h"
 
 EXPORT_SYMBOL_NS_GPL(kscope_tally_init, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_tally_admits, KSCOPE_KUNIT);
@@ -17,6 +17,5 @@ EXPORT_SYMBOL_NS_GPL(kscope_ring_create, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_ring_put, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_ring_take, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_children_end, KSCOPE_KUNIT);
-EXPORT_SYMBOL_NS_GPL(kscope_batch_begin, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_bay_get, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_batch_spawn, KSCOPE_KUNIT);
-EXPORT_SYMBOL_NS_GPL(kscope_batch_end, KSCOPE_KUNIT);

@@ -8,7 +8,7 @@
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 
-#include "internal.h"
+#include "batch.h"
 
 /**
  * struct fake - an op that does what the test says
@@ -259,7 +259,7 @@ static bool spawn_one_batch(struct kunit *test, u32 nr)
 		kunit_kzalloc(test, sizeof(*batch), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, batch);
-	kscope_batch_begin(batch, fake->scope, nr);
+	kscope_batch_begin(batch, fake->scope, nr, 0);
 	spawn_to_wait(test, batch, nr);
 	kscope_batch_end(batch);
 	return batch->mine;
@@ -283,7 +283,7 @@ static void spawner_that_had_enough_waits_for_what_it_leaves(struct kunit *test)
 		kunit_kzalloc(test, sizeof(*batch), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, batch);
-	kscope_batch_begin(batch, fake->scope, 3);
+	kscope_batch_begin(batch, fake->scope, 3, 0);
 	batch->min_complete = 1;
 	spawn_to_wait(test, batch, 1);
 	KUNIT_EXPECT_TRUE(test, batch->mine);

@@ -232,6 +232,11 @@ static void check_answers(const struct scope *scope)
 			       0;
 		PROMISE(kscope_tally_room(&scope->tally, unread) == room,
 			"there is another room than there is");
+		PROMISE(kscope_tally_takes(&scope->tally, unread, room ?: 1) ==
+					(room > 0) &&
+				!kscope_tally_takes(&scope->tally, unread,
+						    room + 1),
+			"it takes more than there is room for, or less");
 		PROMISE(kscope_tally_admits(&scope->tally, unread) ==
 				(room ? 0 :
 				 ret  ?:
