@@ -143,6 +143,8 @@ struct kscope_hash {
  * @entries: C records, and slots of the scope
  * @ring: C header and records; programs map it read-only
  * @bytes: C of @ring, in whole pages
+ * @pages: C of @ring
+ * @nr_pages: C of them
  * @head: C page of the head index; programs map it writable, so trust nothing in it
  * @tail: S the tail that counts; the one in @ring is a copy for the program
  * @file: C owns this struct if there can be mappings; else the scope does
@@ -152,6 +154,8 @@ struct kscope_ringbuf {
 	u32 entries;
 	struct kscope_ring *ring;
 	size_t bytes;
+	struct page **pages;
+	u32 nr_pages;
 	struct kscope_ring_head *head;
 	u32 tail;
 	struct file *file;

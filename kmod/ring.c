@@ -16,6 +16,7 @@
  */
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
@@ -23,12 +24,29 @@
 #include "compat.h"
 #include "internal.h"
 
+#define RING_ORDER 6 /* most pages that are asked for together: 64 */
+
+static void pages_free(struct kscope_ringbuf *ring)
+{
+	u32 i;
+
+	for (i = 0; i < ring->nr_pages; i++)
+		__free_page(ring->pages[i]);
+}
+
+static void ring_free_memory(struct kscope_ringbuf *ring)
+{
+	vunmap(ring->ring);
+	pages_free(ring);
+	kvfree(ring->pages);
+	free_page((unsigned long)ring->head);
+	kfree(ring);
+}
+
 static void ring_free(struct kscope_ringbuf *ring)
 {
 	kscope_user_uncharge(ring->user, ring->entries);
-	free_page((unsigned long)ring->head);
-	vfree(ring->ring);
-	kfree(ring);
+	ring_free_memory(ring);
 }
 
 static int ring_fop_release(struct inode *inode, struct file *file)
@@ -42,9 +60,49 @@ static const struct file_operations ring_fops = {
 	.release = ring_fop_release,
 };
 
+/*
+ * Pages that lie together are found, zeroed and charged at once. Each is a page of its own from then
+ * on, as a program may keep one of them mapped.
+ */
+static u32 pages_alloc(struct kscope_ringbuf *ring, u32 wanted)
+{
+	u32 order = min_t(u32, ilog2(wanted), RING_ORDER);
+	gfp_t gfp = KSCOPE_GFP | __GFP_ZERO;
+	struct page *page;
+	u32 i;
+
+	page = alloc_pages(order ? gfp | __GFP_NORETRY : gfp, order);
+	if (!page && order) {
+		order = 0;
+		page = alloc_pages(gfp, order);
+	}
+	if (!page)
+		return 0;
+	split_page(page, order);
+	for (i = 0; i < BIT(order); i++)
+		ring->pages[ring->nr_pages++] = nth_page(page, i);
+	return BIT(order);
+}
+
+static bool ring_fill(struct kscope_ringbuf *ring)
+{
+	u32 wanted = ring->bytes >> PAGE_SHIFT, got;
+
+	ring->pages = kvmalloc_array(wanted, sizeof(*ring->pages), KSCOPE_GFP);
+	for (; ring->pages && wanted; wanted -= got) {
+		got = pages_alloc(ring, wanted);
+		if (!got)
+			return false;
+	}
+	if (!ring->pages)
+		return false;
+	ring->ring = vmap(ring->pages, ring->nr_pages, VM_MAP, PAGE_KERNEL);
+	ring->head = (void *)get_zeroed_page(KSCOPE_GFP);
+	return ring->ring && ring->head;
+}
+
 static struct kscope_ringbuf *ring_alloc(u32 entries)
 {
-	gfp_t gfp = KSCOPE_GFP | __GFP_ZERO;
 	struct kscope_ringbuf *ring;
 
 	ring = kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
@@ -52,13 +110,9 @@ static struct kscope_ringbuf *ring_alloc(u32 entries)
 		return NULL;
 	ring->entries = entries;
 	ring->bytes = PAGE_ALIGN(struct_size(ring->ring, records, entries));
-	ring->ring = __vmalloc(ring->bytes, gfp);
-	ring->head = (void *)__get_free_page(gfp);
-	if (ring->ring && ring->head)
+	if (ring_fill(ring))
 		return ring;
-	free_page((unsigned long)ring->head);
-	vfree(ring->ring);
-	kfree(ring);
+	ring_free_memory(ring);
 	return NULL;
 }
 
@@ -140,17 +194,11 @@ u32 kscope_ring_take(struct kscope_ringbuf *ring,
 static int records_insert(struct vm_area_struct *vma,
 			  struct kscope_ringbuf *ring)
 {
-	unsigned long len = vma->vm_end - vma->vm_start;
-	void *memory = ring->ring;
-	unsigned long pos;
-	int ret = 0;
+	unsigned long nr = vma_pages(vma);
 
-	if (len > ring->bytes)
+	if (nr > ring->nr_pages)
 		return -EINVAL;
-	for (pos = 0; pos < len && !ret; pos += PAGE_SIZE)
-		ret = vm_insert_page(vma, vma->vm_start + pos,
-				     vmalloc_to_page(memory + pos));
-	return ret;
+	return vm_insert_pages(vma, vma->vm_start, ring->pages, &nr);
 }
 
 static int head_insert(struct vm_area_struct *vma, struct kscope_ringbuf *ring)
