@@ -43,7 +43,8 @@ static struct kscope_child *slot_after(struct kscope_scope *scope,
 
 static void child_number(struct kscope_child *child)
 {
-	if (child->hash && child->desc.op_flags != KSCOPE_HASH_ALL)
+	if (kscope_op_takes(child->op, KSCOPE_OP_TAKES_HASH) &&
+	    child->desc.op_flags != KSCOPE_HASH_ALL)
 		child->piece = ++child->hash->nr_pieces;
 }
 

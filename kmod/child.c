@@ -44,12 +44,12 @@ void kscope_child_drop_file(struct kscope_child *child)
  */
 void kscope_child_drop(struct kscope_child *child)
 {
+	u32 i;
+
 	lockdep_assert_held(&child->scope->lock);
-	if (child->buf[0])
-		child->buf[0]->leases--;
-	if (child->buf[1])
-		child->buf[1]->leases--;
-	if (child->file) {
+	for (i = 0; i < child->nr_leases; i++)
+		kscope_child_buf(child, i)->leases--;
+	if (kscope_child_has_file(child)) {
 		fput(child->file);
 		file_forget(child);
 	}
@@ -108,7 +108,8 @@ void kscope_child_describe(const struct kscope_child *child,
  * kscope_child_desc() - what the spawner asked for
  * @child: that runs
  *
- * Return: its descriptor, which does not change.
+ * Return: its descriptor, which does not change; but what it says of a hash, and after that, is for
+ * kscope itself.
  */
 const struct kscope_desc *kscope_child_desc(const struct kscope_child *child)
 {

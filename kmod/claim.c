@@ -69,7 +69,7 @@ void kscope_child_run(struct kscope_child *child)
 	kscope_carry_enter(&child->carry);
 	child->status = child->op->run(child);
 	kscope_carry_leave(&child->carry);
-	if (child->file)
+	if (kscope_op_takes(child->op, KSCOPE_OP_TAKES_FILE))
 		kscope_child_drop_file(child);
 }
 
@@ -99,12 +99,15 @@ static __always_inline void child_end(struct kscope_scope *scope,
 				      struct kscope_completion *record)
 {
 	bool plain = child->op->plain;
+	bool valued = !plain &&
+		      !kscope_op_takes(child->op, KSCOPE_OP_TAKES_FILE |
+							  KSCOPE_OP_TAKES_HASH);
 	struct kscope_end end =
 		kscope_life_end(&child->life, &scope->tally, child->status);
 
 	record_fill(record, child, &end);
 	record->done = plain ? 0 : child->done;
-	record->value = plain ? 0 : child->value;
+	record->value = valued ? child->value : 0;
 	if (end.outcome == KSCOPE_FAILED)
 		scope_note_failure(scope, child, end.status);
 	if (!plain)

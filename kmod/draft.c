@@ -6,9 +6,9 @@
  * the references that live outside of the scope (op, file) are taken, which may sleep.
  * Resolving follows under the scope's lock: handles become pointers.
  *
- * References. A child refers to its buffers and its hash by plain pointers: its lease
- * keeps the buffer, and both live until the scope is released, which is refused while
- * it is outstanding. It refers to its scope by a plain pointer for the same reason. Its op and
+ * References. A child refers to its buffers by their places in the table, and to its hash by a
+ * plain pointer: its lease keeps the buffer, and both live until the scope is released, which is
+ * refused while it is outstanding. It refers to its scope by a plain pointer for the same reason. Its op and
  * its file it holds by real references, dropped when it ends.
  *
  * Ops that borrow nothing and report nothing are plain: there is nothing to resolve and nothing
@@ -252,7 +252,8 @@ int kscope_child_furnish(struct kscope_child *child, struct kscope_scope *scope,
 			 const struct kscope_desc *desc)
 {
 	struct kscope_buf *buf[KSCOPE_MAX_RANGES];
-	int ret = draft_resolve(scope, draft, desc, buf, &child->hash);
+	struct kscope_hash *hash;
+	int ret = draft_resolve(scope, draft, desc, buf, &hash);
 
 	if (ret)
 		return ret;
@@ -260,13 +261,15 @@ int kscope_child_furnish(struct kscope_child *child, struct kscope_scope *scope,
 		buf[0]->leases++;
 	if (buf[1])
 		buf[1]->leases++;
-	child->buf[0] = buf[0];
-	child->buf[1] = buf[1];
+	child->nr_leases = !!buf[0] + !!buf[1];
 	child->desc = *desc;
 	child->done = 0;
 	child->value = 0;
-	child->file = draft->file;
-	if (draft->file)
+	if (hash)
+		child->hash = hash;
+	if (draft->file) {
+		child->file = draft->file;
 		child->cred = get_current_cred();
+	}
 	return 0;
 }

@@ -163,45 +163,61 @@ struct kscope_ringbuf {
 
 /**
  * struct kscope_child - a slot, and the child that lives in it
- * @desc: C while the slot is taken; a copy that the caller cannot change
- * @node: S on scope->free, its queue's ready list, a claim or a canceller's list; on its
- *	batch while it is reserved
- * @handle: S of the child in it or, if free, of the last one
- * @life: S, but life.cause is read without by whoever has claimed the child
- * @status: R what the operation returned
- * @op: C while the slot is taken, like the following up to @cred
- * @done: R
- * @value: R
- * @spawned_ns: CLOCK_MONOTONIC
- * @scope: C once the slot was used
- * @buf: buffers that it has a lease on
+ * @desc: C while the slot is taken; a copy that the caller cannot change. What follows its first
+ *	48 bytes means nothing once the child has what it names, and so what the op needs is there
  * @hash: for HASH
  * @piece: its number in @hash
  * @file: for file operations; a reference
  * @cred: of the spawner, likewise
+ * @value: R for ops that take neither hash nor file
+ * @node: S on scope->free, its queue's ready list, a claim or a canceller's list; on its
+ *	batch while it is reserved
+ * @handle: S of the child in it or, if free, of the last one
+ * @life: S, but life.cause is read without by whoever has claimed the child
+ * @nr_leases: C while the slot is taken: it has leases on the first so many buffers of @desc
+ * @status: R what the operation returned
+ * @op: C while the slot is taken
+ * @done: R
+ * @spawned_ns: CLOCK_MONOTONIC
+ * @scope: C once the slot was used
  * @carry: S, then R
  *
- * Plain children touch the first two cache lines only: of @desc they have but user_data, and
- * neither @done and @value nor what comes after @scope.
+ * Two cache lines, as a scope pays for all of its slots. Plain children have but user_data of @desc,
+ * and neither @nr_leases nor @done nor @value.
  */
 struct kscope_child {
-	struct kscope_desc desc;
+	union {
+		struct kscope_desc desc;
+		struct {
+			u64 named[6];
+			union {
+				struct {
+					struct kscope_hash *hash;
+					u64 piece;
+				};
+				struct {
+					struct file *file;
+					const struct cred *cred;
+				};
+				u64 value;
+			};
+		};
+	};
 	struct list_head node;
 	u64 handle;
 	struct kscope_life life;
+	u8 nr_leases;
 	int status;
 	struct kscope_op *op;
 	u64 done;
-	u64 value;
 	u64 spawned_ns;
 	struct kscope_scope *scope;
-	struct kscope_buf *buf[KSCOPE_MAX_RANGES];
-	struct kscope_hash *hash;
-	u64 piece;
-	struct file *file;
-	const struct cred *cred;
 	struct kscope_carry carry;
 };
+
+static_assert(offsetof(struct kscope_child, hash) ==
+	      offsetof(struct kscope_desc, hash));
+static_assert(sizeof(struct kscope_child) == 128 + sizeof(struct kscope_carry));
 
 /**
  * struct kscope_claim - children that somebody has taken in order to run them
@@ -342,6 +358,11 @@ static inline bool kscope_op_is_builtin(const struct kscope_op *op)
 	return op->number < KSCOPE_OP_PROVIDER;
 }
 
+static inline bool kscope_op_takes(const struct kscope_op *op, u32 attributes)
+{
+	return op->attributes & attributes;
+}
+
 #define KSCOPE_NR_BUILTIN (KSCOPE_OP_FSYNC + 1U)
 
 void kscope_ops_init(void);
@@ -468,6 +489,28 @@ static inline void kscope_claim_end(struct kscope_claim *claim,
 {
 	hlist_del(&claim->node);
 	kscope_children_end(scope, &claim->children);
+}
+
+/**
+ * kscope_child_buf() - a buffer that a child borrows
+ * @child: with that many leases
+ * @range: which one
+ *
+ * Context: any, as the lease keeps the buffer and its entry in the table.
+ * Return: the buffer.
+ */
+static inline struct kscope_buf *
+kscope_child_buf(const struct kscope_child *child, u32 range)
+{
+	u32 handle = range ? child->desc.buf2 : child->desc.buf;
+
+	return child->scope->bufs[handle & (KSCOPE_MAX_BUFFERS - 1)].buf;
+}
+
+/* Has it a file that it has not dropped yet */
+static inline bool kscope_child_has_file(const struct kscope_child *child)
+{
+	return kscope_op_takes(child->op, KSCOPE_OP_TAKES_FILE) && child->file;
 }
 
 /* child.c */

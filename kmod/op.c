@@ -32,11 +32,6 @@ static DEFINE_XARRAY_ALLOC(provider_ops);
 
 #define SMALL_COST 256 /* of a child that has nothing but its len to do */
 
-static bool op_takes(const struct kscope_op *op, u32 attributes)
-{
-	return op->attributes & attributes;
-}
-
 /* The bits of a descriptor that mean nothing to the op */
 static void op_find_strays(struct kscope_op *op)
 {
@@ -52,24 +47,25 @@ static void op_find_strays(struct kscope_op *op)
 		op->stray.buf = 0;
 		op->stray.off = 0;
 	}
-	if (second || op_takes(op, KSCOPE_OP_TAKES_FILE))
+	if (second || kscope_op_takes(op, KSCOPE_OP_TAKES_FILE))
 		op->stray.buf2 = 0;
 	if (second || op->uses_arg)
 		op->stray.off2 = 0;
-	if (op_takes(op, KSCOPE_OP_TAKES_HASH))
+	if (kscope_op_takes(op, KSCOPE_OP_TAKES_HASH))
 		op->stray.hash = 0;
 }
 
 /* What is worked out once, so that it need not be for each child */
 static void op_prepare(struct kscope_op *op, bool builtin)
 {
-	bool small = builtin && !op_takes(op, KSCOPE_OP_BLOCKS);
+	bool small = builtin && !kscope_op_takes(op, KSCOPE_OP_BLOCKS);
 
 	op_find_strays(op);
-	op->plain = builtin && !op->nr_ranges && !op->check &&
-		    !op_takes(op, KSCOPE_OP_BLOCKS | KSCOPE_OP_TAKES_FILE |
-					  KSCOPE_OP_TAKES_HASH);
-	op->cost = KSCOPE_CLAIM + op_takes(op, KSCOPE_OP_BLOCKS);
+	op->plain =
+		builtin && !op->nr_ranges && !op->check &&
+		!kscope_op_takes(op, KSCOPE_OP_BLOCKS | KSCOPE_OP_TAKES_FILE |
+					     KSCOPE_OP_TAKES_HASH);
+	op->cost = KSCOPE_CLAIM + kscope_op_takes(op, KSCOPE_OP_BLOCKS);
 	if (small)
 		op->cost = SMALL_COST;
 }

@@ -183,7 +183,8 @@ void *kscope_child_map(struct kscope_child *child, unsigned int range, u64 pos,
 		       size_t *len)
 {
 	u64 start = range ? child->desc.off2 : child->desc.off;
-	struct place place = place_find(child->buf[range], start + pos);
+	struct place place =
+		place_find(kscope_child_buf(child, range), start + pos);
 	size_t want = min_t(size_t, *len, MAP_PAGES * PAGE_SIZE - place.off);
 	u32 nr = min_t(u32, PFN_UP(place.off + want), place.left);
 

@@ -59,7 +59,7 @@ static void recount_children(const struct kscope_scope *scope,
 			     struct recount *found)
 {
 	const struct kscope_child *child;
-	u32 i, slot;
+	u32 slot;
 
 	for (slot = 0; slot < scope->nr_touched; slot++) {
 		child = &scope->slots[slot];
@@ -68,9 +68,8 @@ static void recount_children(const struct kscope_scope *scope,
 			continue;
 		if (child->op->plain)
 			continue;
-		found->files += child->file ? 1 : 0;
-		for (i = 0; i < KSCOPE_MAX_RANGES; i++)
-			found->leases += child->buf[i] ? 1 : 0;
+		found->files += kscope_child_has_file(child);
+		found->leases += child->nr_leases;
 	}
 }
 

@@ -234,9 +234,14 @@ void kscope_scope_drained(struct kscope_scope *scope)
 static bool child_borrows(const struct kscope_child *child,
 			  const struct kscope_buf *buf)
 {
+	u32 i;
+
 	if (!buf || child->op->plain)
 		return !buf;
-	return child->buf[0] == buf || child->buf[1] == buf;
+	for (i = 0; i < child->nr_leases; i++)
+		if (kscope_child_buf(child, i) == buf)
+			return true;
+	return false;
 }
 
 static u32 list_blockers(const struct list_head *list,

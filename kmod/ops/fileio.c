@@ -126,7 +126,7 @@ static size_t step_bvec(const struct kscope_child *child, u64 pos,
 		struct bio_vec *next = &bvec[*nr];
 		size_t len = want - got;
 
-		next->bv_page = kscope_buf_span(child->buf[0],
+		next->bv_page = kscope_buf_span(kscope_child_buf(child, 0),
 						desc->off + pos + got, &len,
 						&next->bv_offset);
 		next->bv_len = len;

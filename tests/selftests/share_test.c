@@ -16,8 +16,7 @@
  *     the rest of a page of records, the table of 4,096 buffers at 16 bytes, 64 lanes
  *     and one for each of up to 16 processors at 72 to 128 bytes, 16 hashes with
  *     transform and state (1 KiB), page tables of two mappings: below 128 KiB;
- *   for each slot: 64 bytes of ring and 184 of child, which the allocator may round up to
- *     the next power of two: 512 bytes;
+ *   for each slot: 64 bytes of ring and 128 of child: 256 bytes;
  *   for each page that RLIMIT_MEMLOCK lets it pin: a buffer, a pointer to the page, and
  *     credentials: 512 bytes;
  *   for each worker, of which there are 256 for children that block and one for each
@@ -30,7 +29,7 @@
 #define SLOTS 4000U
 #define CAPACITY 128U
 #define SCOPE_BYTES (128UL << 10)
-#define SLOT_BYTES 512UL
+#define SLOT_BYTES 256UL
 #define PAGE_BYTES 512UL
 #define WORKER_BYTES (32UL << 10)
 #define WORKERS (256 + 16)
