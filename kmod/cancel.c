@@ -85,34 +85,33 @@ static int cancel_by_user_data(struct kscope_scope *scope, u64 user_data,
 	return -ENOENT;
 }
 
-/* End some of the doomed: nobody else ends them but a cancel of one by its handle. */
-static u32 cancel_burst(struct kscope_scope *scope, struct list_head *doomed,
-			u8 cause)
+/* End some of the doomed. */
+static u32 cancel_burst(struct kscope_scope *scope)
 {
-	struct list_head *last = doomed;
+	struct list_head *last = &scope->doomed;
 	struct kscope_child *child;
 	LIST_HEAD(burst);
 	u32 nr = 0;
 
-	list_for_each_entry(child, doomed, node) {
+	list_for_each_entry(child, &scope->doomed, node) {
 		if (nr == kscope_limit(CANCEL_BURST))
 			break;
-		kscope_life_cancel(&child->life, cause);
+		kscope_life_cancel(&child->life, scope->tally.cause);
 		last = &child->node;
 		nr++;
 	}
-	list_cut_position(&burst, doomed, last);
+	list_cut_position(&burst, &scope->doomed, last);
 	kscope_children_end(scope, &burst);
 	return nr;
 }
 
-static void cancel_doomed(struct kscope_scope *scope, struct list_head *doomed,
-			  u8 cause, struct kscope_cancel_counts *counts)
+static void cancel_doomed(struct kscope_scope *scope,
+			  struct kscope_cancel_counts *counts)
 {
 	lockdep_assert_held(&scope->lock);
-	while (!list_empty(doomed)) {
-		counts->never_started += cancel_burst(scope, doomed, cause);
-		if (!list_empty(doomed))
+	while (!list_empty(&scope->doomed)) {
+		counts->never_started += cancel_burst(scope);
+		if (!list_empty(&scope->doomed))
 			give_way(scope);
 	}
 }
@@ -129,15 +128,27 @@ static void cancel_claims(struct kscope_scope *scope, u8 cause,
 			child_cancel(child, cause, counts);
 }
 
+/*
+ * The first step, and the one that counts: no child starts any more. Those that are queued go
+ * where no lane looks; whoever cancels the scope ends some of them, as does a cancel of one
+ * by its handle.
+ */
+static int scope_doom(struct kscope_scope *scope, u8 cause)
+{
+	lockdep_assert_held(&scope->lock);
+	list_splice_tail_init(&scope->quick.ready, &scope->doomed);
+	list_splice_tail_init(&scope->slow.ready, &scope->doomed);
+	return kscope_tally_cancel(&scope->tally, cause);
+}
+
 /**
  * kscope_scope_cancel() - close a scope to new children, and cancel those that it has
  * @scope: whose
- * @cause: KSCOPE_CAUSE_*
+ * @cause: KSCOPE_CAUSE_*; if it was cancelled before, the first one stands
  * @counts: added to
  *
- * On return no child that was queued will run, and each running one has been told. The lock
- * is let go now and then; meanwhile the queued ones are on a list of this function's own,
- * where no lane finds them, but a concurrent cancel of one of them by its handle does.
+ * On return no child that was queued will run, all of these have ended, and each running one
+ * has been told. The lock is let go now and then.
  *
  * Context: process context.
  * Return: 0, or -ESHUTDOWN if the scope was released before, and so has no children.
@@ -145,15 +156,12 @@ static void cancel_claims(struct kscope_scope *scope, u8 cause,
 int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 			struct kscope_cancel_counts *counts)
 {
-	LIST_HEAD(doomed);
 	int ret;
 
 	spin_lock(&scope->lock);
-	ret = kscope_tally_cancel(&scope->tally);
-	cancel_claims(scope, cause, counts);
-	list_splice_init(&scope->quick.ready, &doomed);
-	list_splice_tail_init(&scope->slow.ready, &doomed);
-	cancel_doomed(scope, &doomed, cause, counts);
+	ret = scope_doom(scope, cause);
+	cancel_claims(scope, scope->tally.cause, counts);
+	cancel_doomed(scope, counts);
 	spin_unlock(&scope->lock);
 	kscope_scope_notify(scope);
 	return ret;

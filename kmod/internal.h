@@ -170,8 +170,8 @@ struct kscope_ringbuf {
  * @file: for file operations; a reference
  * @cred: of the spawner, likewise
  * @value: R for ops that take neither hash nor file
- * @node: S on scope->free, its queue's ready list, a claim or a canceller's list; on its
- *	batch while it is reserved
+ * @node: S on scope->free, scope->doomed, its queue's ready list or a claim; on its batch
+ *	while it is reserved
  * @handle: S of the child in it or, if free, of the last one
  * @life: S, but life.cause is read without by whoever has claimed the child
  * @nr_leases: C while the slot is taken: it has leases on the first so many buffers of @desc
@@ -278,6 +278,7 @@ struct kscope_lane {
  * @slots: C array of tally.entries children
  * @nr_touched: S slots from here on have never been used
  * @free: S slots that have been used and are free
+ * @doomed: S queued children of a cancelled scope
  * @claims: S of everybody who runs children
  * @quick: C children whose op does not block
  * @slow: C the others, and all of an ordered scope
@@ -308,6 +309,7 @@ struct kscope_scope {
 	struct kscope_child *slots;
 	u32 nr_touched;
 	struct list_head free;
+	struct list_head doomed;
 	struct hlist_head claims;
 	struct kscope_queue quick;
 	struct kscope_queue slow;

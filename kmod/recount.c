@@ -133,14 +133,10 @@ static u64 list_length(const struct list_head *list)
 	return nr;
 }
 
-/* Queued children may be on a canceller's list instead. */
-static u64 queued_elsewhere(const struct kscope_scope *scope, u64 queued)
+static u64 queued(const struct kscope_scope *scope)
 {
-	u64 ready = list_length(&scope->quick.ready) +
-		    list_length(&scope->slow.ready);
-
-	return scope->tally.state == KSCOPE_SCOPE_OPEN ? ready :
-							 max(ready, queued);
+	return list_length(&scope->quick.ready) +
+	       list_length(&scope->slow.ready) + list_length(&scope->doomed);
 }
 
 static u64 claimed(const struct kscope_scope *scope)
@@ -172,8 +168,8 @@ static void check_scope(struct report *report, struct kscope_scope *scope)
 	       list_length(&scope->free), found.phase[KSCOPE_PHASE_FREE]);
 	expect(report, scope, "length of the claims", claimed(scope),
 	       tally->running);
-	expect(report, scope, "length of the queues",
-	       queued_elsewhere(scope, tally->queued), tally->queued);
+	expect(report, scope, "length of the queues", queued(scope),
+	       tally->queued);
 	expect(report, scope, "spawned", tally->spawned,
 	       tally->completed + tally->queued + tally->running);
 	expect(report, scope, "tail of the ring", scope->ring->tail,

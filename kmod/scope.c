@@ -84,6 +84,7 @@ static void scope_init(struct kscope_scope *scope,
 	spin_lock_init(&scope->lock);
 	kscope_tally_init(&scope->tally, roundup_pow_of_two(params->capacity));
 	INIT_LIST_HEAD(&scope->free);
+	INIT_LIST_HEAD(&scope->doomed);
 	INIT_HLIST_HEAD(&scope->claims);
 	init_waitqueue_head(&scope->wait);
 	INIT_WORK(&scope->reap_work, scope_reap);
@@ -286,6 +287,7 @@ u32 kscope_scope_blockers(struct kscope_scope *scope,
 				    max - nr);
 	nr += list_blockers(&scope->slow.ready, buf, blockers + nr, max - nr);
 	nr += list_blockers(&scope->quick.ready, buf, blockers + nr, max - nr);
+	nr += list_blockers(&scope->doomed, buf, blockers + nr, max - nr);
 	return nr;
 }
 

@@ -62,13 +62,16 @@ int kscope_tally_admits(const struct kscope_tally *tally, __u32 unread)
 /**
  * kscope_tally_cancel() - close the scope to new children
  * @tally: of the scope
+ * @cause: KSCOPE_CAUSE_*; the first one stands
  *
  * Return: 0, or -ESHUTDOWN if it has been released. Doing it twice is no error.
  */
-int kscope_tally_cancel(struct kscope_tally *tally)
+int kscope_tally_cancel(struct kscope_tally *tally, __u8 cause)
 {
 	if (tally->state == KSCOPE_SCOPE_RELEASED)
 		return -ESHUTDOWN;
+	if (tally->state == KSCOPE_SCOPE_OPEN)
+		tally->cause = cause;
 	tally->state = KSCOPE_SCOPE_CANCELLED;
 	return 0;
 }

@@ -47,6 +47,7 @@ struct kscope_life {
 
 struct kscope_tally {
 	__u32 state; /* KSCOPE_SCOPE_* */
+	__u32 cause; /* KSCOPE_CAUSE_* that closed it to children, or 0 */
 	__u32 entries; /* slots, and records of the ring */
 	__u32 reserved; /* children in each phase */
 	__u32 queued;
@@ -74,7 +75,7 @@ enum kscope_verdict {
 void kscope_tally_init(struct kscope_tally *tally, __u32 entries);
 int kscope_tally_admits(const struct kscope_tally *tally, __u32 unread);
 int kscope_tally_open(const struct kscope_tally *tally);
-int kscope_tally_cancel(struct kscope_tally *tally);
+int kscope_tally_cancel(struct kscope_tally *tally, __u8 cause);
 int kscope_tally_release(struct kscope_tally *tally);
 
 enum kscope_verdict kscope_life_cancel(struct kscope_life *life, __u8 cause);

@@ -80,7 +80,7 @@ static void closed_scope_has_no_room(struct kunit *test)
 	struct kscope_tally tally;
 
 	kscope_tally_init(&tally, ENTRIES);
-	kscope_tally_cancel(&tally);
+	kscope_tally_cancel(&tally, KSCOPE_CAUSE_CALLER);
 	KUNIT_EXPECT_EQ(test, kscope_tally_room(&tally, 0), 0);
 	kscope_tally_release(&tally);
 	KUNIT_EXPECT_EQ(test, kscope_tally_room(&tally, 0), 0);
@@ -147,12 +147,17 @@ static void cancelled_scope_admits_nothing(struct kunit *test)
 	struct kscope_tally tally;
 
 	kscope_tally_init(&tally, ENTRIES);
-	KUNIT_EXPECT_EQ(test, kscope_tally_cancel(&tally), 0);
-	KUNIT_EXPECT_EQ(test, kscope_tally_cancel(&tally), 0);
+	KUNIT_EXPECT_EQ(test, tally.cause, KSCOPE_CAUSE_NONE);
+	KUNIT_EXPECT_EQ(test, kscope_tally_cancel(&tally, KSCOPE_CAUSE_CALLER),
+			0);
+	KUNIT_EXPECT_EQ(test, kscope_tally_cancel(&tally, KSCOPE_CAUSE_CLOSE),
+			0);
+	KUNIT_EXPECT_EQ(test, tally.cause, KSCOPE_CAUSE_CALLER);
 	KUNIT_EXPECT_EQ(test, kscope_tally_admits(&tally, 0), -ECANCELED);
 	KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), 0);
 	KUNIT_EXPECT_EQ(test, kscope_tally_admits(&tally, 0), -ESHUTDOWN);
-	KUNIT_EXPECT_EQ(test, kscope_tally_cancel(&tally), -ESHUTDOWN);
+	KUNIT_EXPECT_EQ(test, kscope_tally_cancel(&tally, KSCOPE_CAUSE_CALLER),
+			-ESHUTDOWN);
 }
 
 static void reserved_child_cannot_be_cancelled(struct kunit *test)

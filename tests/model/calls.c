@@ -202,7 +202,7 @@ bool rule_cancel_next(struct world *world, struct scope *scope, int arg)
 	if (!scope->canceller)
 		return false;
 	if (child) {
-		child_cancel(scope, child, KSCOPE_CAUSE_CALLER);
+		child_cancel(scope, child, scope->tally.cause);
 	} else {
 		scope->canceller = 0;
 		call_ends(scope);

@@ -302,18 +302,20 @@ struct child *find_queued(struct scope *scope, bool doomed)
 void cancel_all(struct scope *scope, __u8 cause)
 {
 	bool released = scope->shut == KSCOPE_SCOPE_RELEASED;
-	int ret = kscope_tally_cancel(&scope->tally);
+	int ret = kscope_tally_cancel(&scope->tally, cause);
 	struct child *child;
 	int i;
 
 	PROMISE(ret == (released ? -ESHUTDOWN : 0),
 		"the cancel of a scope answers wrongly");
+	if (scope->shut == KSCOPE_SCOPE_OPEN)
+		scope->cause = cause;
 	if (!released)
 		scope->shut = KSCOPE_SCOPE_CANCELLED;
 	for (i = 0; i < scope->entries; i++) {
 		child = &scope->child[i];
 		if (child->life.phase == KSCOPE_PHASE_RUNNING)
-			child_cancel(scope, child, cause);
+			child_cancel(scope, child, scope->tally.cause);
 		else if (child->life.phase == KSCOPE_PHASE_QUEUED)
 			child->doomed = true;
 	}

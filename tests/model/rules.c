@@ -23,7 +23,7 @@ static bool rule_close_next(struct world *world, struct scope *scope, int arg)
 	if (scope->step != STEP_CANCEL)
 		return false;
 	if (child)
-		child_cancel(scope, child, KSCOPE_CAUSE_CLOSE);
+		child_cancel(scope, child, scope->tally.cause);
 	else
 		scope->step = STEP_WAIT;
 	return true;

@@ -144,6 +144,8 @@ static void check_counts(const struct scope *scope)
 	PROMISE(scope->shut != KSCOPE_SCOPE_RELEASED || !taken,
 		"released with a child outstanding");
 	PROMISE(tally->state == scope->shut, "the scope has another state");
+	PROMISE(tally->cause == scope->cause,
+		"it was closed for another cause");
 	PROMISE(!scope->honest || taken + ring_unread(scope) <= scope->entries,
 		"a completion could overwrite an unread one");
 }
@@ -341,7 +343,18 @@ static void put_in_order(__u8 *a, __u8 *b)
 	*b = low;
 }
 
-/* The order of slots means nothing: they are sorted. */
+/* In how many ways one can choose @nr slots, in no order, of which each is one of @of */
+static __u32 choices(__u32 of, int nr)
+{
+	__u32 ways = 1;
+	int i;
+
+	for (i = 0; i < nr; i++)
+		ways = ways * (of + i) / (i + 1);
+	return ways;
+}
+
+/* The order of slots means nothing: they are sorted, and counted among all that are. */
 static __u32 slots_pack(const struct scope *scope, struct swap swap)
 {
 	__u8 slot[MAX_ENTRIES];
@@ -357,8 +370,22 @@ static __u32 slots_pack(const struct scope *scope, struct swap swap)
 	put_in_order(&slot[1], &slot[3]);
 	put_in_order(&slot[1], &slot[2]);
 	for (i = 0; i < MAX_ENTRIES; i++)
-		number = number * NR_SLOTS + slot[i];
+		number += choices(slot[i], MAX_ENTRIES - i);
 	return number;
+}
+
+static void slots_unpack(__u32 number, struct scope *scope)
+{
+	__u8 slot;
+	int i;
+
+	for (i = 0; i < MAX_ENTRIES; i++) {
+		slot = 0;
+		while (choices(slot + 1, MAX_ENTRIES - i) <= number)
+			slot++;
+		number -= choices(slot, MAX_ENTRIES - i);
+		slot_unpack(slot, scope, &scope->child[i]);
+	}
 }
 
 /* All that tells one from another that runs children: how many, and with which causes */
@@ -380,6 +407,18 @@ static __u8 swap_bits(__u8 bits)
 	return (bits & 1) << 1 | bits >> 1;
 }
 
+/* Once no queued child is going to be told it, nothing follows from the cause. */
+static __u8 cause_pack(const struct scope *scope)
+{
+	__u8 cause = scope->cause;
+
+	if (scope->shut != KSCOPE_SCOPE_CANCELLED)
+		cause = KSCOPE_CAUSE_NONE;
+	else if (!scope_count(scope, KSCOPE_PHASE_QUEUED))
+		cause = KSCOPE_CAUSE_CALLER;
+	return cause_number[cause];
+}
+
 /* Below 2^31, so that two of them leave a bit free */
 static __u32 scope_pack(const struct scope *scope, bool swap_threads)
 {
@@ -395,6 +434,7 @@ static __u32 scope_pack(const struct scope *scope, bool swap_threads)
 	number = slots_pack(scope, swap);
 	number = number * NR_STEPS + scope->step;
 	number = number * 3 + scope->shut - KSCOPE_SCOPE_OPEN;
+	number = number * NR_CAUSES + cause_pack(scope);
 	number = number * (NR_THREADS + 1) + canceller;
 	number = number * (MAX_LANES + 1) + scope->pending;
 	number = number * 2 + scope->starting;
@@ -414,8 +454,6 @@ static __u32 take(__u32 *number, __u32 nr)
 
 static void scope_unpack(__u32 number, struct scope *scope, unsigned int nr)
 {
-	int i;
-
 	memset(scope, 0, sizeof(*scope));
 	scope->entries = shape[nr].entries;
 	if (!number)
@@ -427,10 +465,10 @@ static void scope_unpack(__u32 number, struct scope *scope, unsigned int nr)
 	scope->starting = take(&number, 2);
 	scope->pending = take(&number, MAX_LANES + 1);
 	scope->canceller = take(&number, NR_THREADS + 1);
+	scope->cause = causes[take(&number, NR_CAUSES)];
 	scope->shut = take(&number, 3) + KSCOPE_SCOPE_OPEN;
 	scope->step = take(&number, NR_STEPS);
-	for (i = MAX_ENTRIES - 1; i >= 0; i--)
-		slot_unpack(take(&number, NR_SLOTS), scope, &scope->child[i]);
+	slots_unpack(number, scope);
 	scope->nr_busy = scope_busy(scope);
 	scope->counts = (struct counts){ .completed = PASSED,
 					 .failed = PASSED,
@@ -438,6 +476,7 @@ static void scope_unpack(__u32 number, struct scope *scope, unsigned int nr)
 	scope->counts.spawned =
 		PASSED + scope->tally.queued + scope->tally.running;
 	scope->tally.state = scope->shut;
+	scope->tally.cause = scope->cause;
 	scope->tally.entries = scope->entries;
 	scope->tally.spawned = scope->counts.spawned;
 	scope->tally.completed = PASSED;

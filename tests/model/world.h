@@ -83,6 +83,7 @@ struct scope {
 	__u8 lanes; /* so many, with helpers, may be busy */
 	__u8 step; /* enum step */
 	__u8 shut; /* what tally.state should be */
+	__u8 cause; /* what tally.cause should be */
 	__u8 canceller; /* 1 + the thread that ends the queued children, or 0 */
 	__u8 nr_busy; /* lanes that will look at the queue, and helpers */
 	__u8 pending; /* lanes that are queued, or run and have not looked yet */
