@@ -63,7 +63,7 @@ static __always_inline bool batch_is_mine(const struct kscope_batch *batch)
 
 	if (batch->scope->kind == KSCOPE_KIND_INLINE)
 		return true;
-	return batch->help && batch->work <= KSCOPE_CLAIM &&
+	return batch->help && batch->work <= batch->scope->claim_work &&
 	       queue->nr_busy < queue->max_busy && list_empty(&queue->ready);
 }
 
@@ -246,7 +246,7 @@ static __always_inline void batch_run(struct kscope_batch *batch)
 	kscope_queue_kick(queue);
 	batch->enough = kscope_scope_has(scope, batch->min_complete);
 	spin_unlock(&scope->lock);
-	kscope_scope_notify(scope);
+	kscope_claim_ended(scope);
 }
 
 static __always_inline int batch_settle(struct kscope_batch *batch)

@@ -185,6 +185,9 @@ static inline void kscope_batch_begin(struct kscope_batch *batch,
 	batch->room = bay ? bay->descs : batch->few_descs;
 	batch->drafts = bay ? bay->drafts : batch->few_drafts;
 	batch->max = bay ? KSCOPE_BATCH : KSCOPE_FEW;
+	if (unlikely(!scope->claim_work) && scope->kind == KSCOPE_KIND_INLINE)
+		batch->max =
+			1; /* none is accepted after the one that decides */
 	batch->descs = batch->room;
 }
 

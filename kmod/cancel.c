@@ -4,6 +4,10 @@
  * what a cancel means, so no queue has to be searched and nothing can hide between two
  * of them. A queued child ends at once; a running one is told, and its return is the
  * acknowledgment. Neither needs memory, a free slot, or the child's help.
+ *
+ * If the scope's policy cancels it, that is decided where a child ends, under the same hold of
+ * the lock, so that no other can start any more. The rest is done by whoever ended the
+ * child, when it has dropped the lock.
  */
 #include <linux/sched.h>
 #include <linux/wait_bit.h>
@@ -116,7 +120,7 @@ static void cancel_doomed(struct kscope_scope *scope,
 	}
 }
 
-static void cancel_claims(struct kscope_scope *scope, u8 cause,
+static void cancel_claims(struct kscope_scope *scope,
 			  struct kscope_cancel_counts *counts)
 {
 	struct kscope_claim *claim;
@@ -125,15 +129,30 @@ static void cancel_claims(struct kscope_scope *scope, u8 cause,
 	lockdep_assert_held(&scope->lock);
 	hlist_for_each_entry(claim, &scope->claims, node)
 		list_for_each_entry(child, &claim->children, node)
-			child_cancel(child, cause, counts);
+			child_cancel(child, scope->tally.cause, counts);
 }
 
-/*
- * The first step, and the one that counts: no child starts any more. Those that are queued go
- * where no lane looks; whoever cancels the scope ends some of them, as does a cancel of one
- * by its handle.
+/* Of a scope that is doomed */
+static void cancel_all(struct kscope_scope *scope,
+		       struct kscope_cancel_counts *counts)
+{
+	WRITE_ONCE(scope->decided, false);
+	cancel_claims(scope, counts);
+	cancel_doomed(scope, counts);
+}
+
+/**
+ * kscope_scope_doom() - the first step of a cancel, and the one that counts
+ * @scope: that starts no child any more
+ * @cause: KSCOPE_CAUSE_*
+ *
+ * Children that are queued go where no lane looks; whoever cancels the scope ends some of
+ * them, as does a cancel of one by its handle.
+ *
+ * Context: under the scope's lock.
+ * Return: as kscope_scope_cancel(), which comes next.
  */
-static int scope_doom(struct kscope_scope *scope, u8 cause)
+int kscope_scope_doom(struct kscope_scope *scope, u8 cause)
 {
 	lockdep_assert_held(&scope->lock);
 	list_splice_tail_init(&scope->quick.ready, &scope->doomed);
@@ -159,12 +178,28 @@ int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 	int ret;
 
 	spin_lock(&scope->lock);
-	ret = scope_doom(scope, cause);
-	cancel_claims(scope, scope->tally.cause, counts);
-	cancel_doomed(scope, counts);
+	ret = kscope_scope_doom(scope, cause);
+	cancel_all(scope, counts);
 	spin_unlock(&scope->lock);
 	kscope_scope_notify(scope);
 	return ret;
+}
+
+/**
+ * kscope_scope_carry_out() - do what the scope's policy has decided, if nobody has done it
+ * @scope: whose
+ *
+ * Context: process context.
+ */
+void kscope_scope_carry_out(struct kscope_scope *scope)
+{
+	struct kscope_cancel_counts counts = {};
+
+	kscope_hook(KSCOPE_POINT_DECIDED, 0);
+	spin_lock(&scope->lock);
+	if (scope->decided)
+		cancel_all(scope, &counts);
+	spin_unlock(&scope->lock);
 }
 
 /**

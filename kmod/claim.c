@@ -8,6 +8,9 @@
  * the tail of the ring and the wake-up are paid for once; a child that is large, may
  * block, or belongs to another module is a claim of its own, so that it holds up nobody.
  *
+ * In a scope whose policy may cancel it each child is a claim of its own, so that none starts
+ * after the one that decides.
+ *
  * From take to end the children are RUNNING and on their claim, and the claim is on its scope's
  * list, where cancel and the namers of blockers find them. Nobody but the owner takes a
  * child off a claim, so the owner walks it without the lock.
@@ -47,7 +50,7 @@ void kscope_claim_take(struct kscope_claim *claim, struct kscope_queue *queue)
 		work += child->op->cost;
 		if (!child->op->plain)
 			work += child->desc.len;
-		if (work > KSCOPE_CLAIM && nr)
+		if (nr && work > scope->claim_work)
 			break;
 		kscope_life_start(&child->life);
 		last = &child->node;
@@ -129,6 +132,34 @@ void kscope_child_end(struct kscope_scope *scope, struct kscope_child *child,
 }
 
 /**
+ * kscope_scope_decide() - let the scope's policy look at children that have just ended, in order
+ * @scope: whose; its policy is not KSCOPE_POLICY_COLLECT
+ * @from: place of the first record in the ring
+ * @to: after the last
+ *
+ * The first that decides something does so.
+ *
+ * Context: under the scope's lock.
+ */
+void kscope_scope_decide(struct kscope_scope *scope, u32 from, u32 to)
+{
+	const struct kscope_completion *record;
+	u32 mask = scope->ring->entries - 1;
+	u8 cause;
+
+	for (; from != to && scope->tally.state == KSCOPE_SCOPE_OPEN; from++) {
+		record = &scope->ring->ring->records[from & mask];
+		cause = kscope_policy_cause(scope->policy, record->outcome);
+		if (!cause)
+			continue;
+		scope->decider.child = record->child;
+		scope->decider.user_data = record->user_data;
+		WRITE_ONCE(scope->decided, true);
+		kscope_scope_doom(scope, cause);
+	}
+}
+
+/**
  * kscope_children_end() - end children: post completions, drop what they hold, free slots
  * @scope: whose
  * @children: at least one, that have run, or are queued and were cancelled; left empty
@@ -136,7 +167,8 @@ void kscope_child_end(struct kscope_scope *scope, struct kscope_child *child,
  * Leases are dropped before a completion can be seen, so whoever sees it can unpin the
  * buffer. The file of a child that never ran is dropped with fput(), which may finish later.
  *
- * Context: under the scope's lock; kscope_scope_notify() comes after it is dropped.
+ * Context: under the scope's lock; kscope_claim_ended() comes after it is dropped, or
+ * kscope_scope_notify() if the children did not run.
  */
 void kscope_children_end(struct kscope_scope *scope, struct list_head *children)
 {

@@ -43,6 +43,7 @@ static const char *const point_names[KSCOPE_NR_POINTS] = {
 	[KSCOPE_POINT_REQUEUE] = "requeue",
 	[KSCOPE_POINT_IDLE] = "idle",
 	[KSCOPE_POINT_DOOMED] = "doomed",
+	[KSCOPE_POINT_DECIDED] = "decided",
 	[KSCOPE_POINT_CLOSING] = "closing",
 	[KSCOPE_POINT_FREEING] = "freeing",
 	[KSCOPE_POINT_PINNED] = "pinned",

@@ -21,6 +21,7 @@ enum kscope_point {
 	KSCOPE_POINT_REQUEUE, /* lane about to queue itself again */
 	KSCOPE_POINT_IDLE, /* lane is idle, and has not returned */
 	KSCOPE_POINT_DOOMED, /* canceller has let go of the lock */
+	KSCOPE_POINT_DECIDED, /* a policy has doomed the scope, nobody was told */
 	KSCOPE_POINT_CLOSING, /* closer has cancelled, and did not look who is left */
 	KSCOPE_POINT_FREEING, /* scope without children, lanes may still return */
 	KSCOPE_POINT_PINNED, /* buffer pinned, not in the table */

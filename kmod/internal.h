@@ -272,6 +272,7 @@ struct kscope_lane {
  * @kind: C KSCOPE_KIND_*
  * @policy: C KSCOPE_POLICY_*
  * @flags: C KSCOPE_SCOPE_*
+ * @claim_work: C bytes of work that are taken in one go; 0 for one child after the other
  * @lock: A
  * @tally: S
  * @closing: S the last reference is gone: whoever ends the last child queues @reap_work
@@ -295,6 +296,8 @@ struct kscope_lane {
  * @ring: C
  * @wait: A woken when a child has ended or the state has changed
  * @first: S the first failure
+ * @decider: S the child whose end made the policy cancel the scope
+ * @decided: S, but who has set it looks without; that cancel is not done yet
  * @memcg: C of the creator; what file operations allocate is charged to it
  * @reap_work: A
  * @watch: the lock of recount.c
@@ -303,6 +306,7 @@ struct kscope_scope {
 	u32 kind;
 	u32 policy;
 	u32 flags;
+	u32 claim_work;
 	spinlock_t lock; /* as the letter S says, above */
 	struct kscope_tally tally;
 	bool closing;
@@ -330,6 +334,11 @@ struct kscope_scope {
 		u64 child;
 		u64 user_data;
 	} first;
+	struct {
+		u64 child;
+		u64 user_data;
+	} decider;
+	bool decided;
 	struct mem_cgroup *memcg;
 	struct work_struct reap_work;
 	struct kscope_watch watch;
@@ -484,7 +493,7 @@ void kscope_children_end(struct kscope_scope *scope,
  * @claim: that was run; left empty
  * @scope: whose
  *
- * Context: under the scope's lock; kscope_scope_notify() comes after it is dropped.
+ * Context: under the scope's lock; kscope_claim_ended() comes after it is dropped.
  */
 static inline void kscope_claim_end(struct kscope_claim *claim,
 				    struct kscope_scope *scope)
@@ -528,6 +537,7 @@ int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete,
 		      u64 deadline_ns);
 void kscope_scope_kick(struct kscope_scope *scope);
 void kscope_scope_wake(struct kscope_scope *scope);
+void kscope_scope_carry_out(struct kscope_scope *scope);
 
 /**
  * kscope_scope_notify() - wake those who wait for the scope
@@ -543,7 +553,21 @@ static inline void kscope_scope_notify(struct kscope_scope *scope)
 		kscope_scope_wake(scope);
 }
 
+/**
+ * kscope_claim_ended() - what follows from kscope_claim_end()
+ * @scope: whose claim it was
+ *
+ * Context: process context, without the scope's lock.
+ */
+static inline void kscope_claim_ended(struct kscope_scope *scope)
+{
+	if (unlikely(READ_ONCE(scope->decided)))
+		kscope_scope_carry_out(scope);
+	kscope_scope_notify(scope);
+}
+
 /* cancel.c */
+int kscope_scope_doom(struct kscope_scope *scope, u8 cause);
 int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 			struct kscope_cancel_counts *counts);
 

@@ -29,9 +29,9 @@ static_assert(sizeof(struct kscope_hash_open) == 80);
 static_assert(sizeof(struct kscope_desc) == 64);
 static_assert(sizeof(struct kscope_spawn) == 40);
 static_assert(sizeof(struct kscope_cancel) == 32);
-static_assert(sizeof(struct kscope_join) == 56);
+static_assert(sizeof(struct kscope_join) == 72);
 static_assert(sizeof(struct kscope_release) == 24);
-static_assert(sizeof(struct kscope_query) == 88);
+static_assert(sizeof(struct kscope_query) == 96);
 static_assert(sizeof(struct kscope_blocker) == 48);
 static_assert(sizeof(struct kscope_completion) == 64);
 static_assert(offsetof(struct kscope_ring, records) == 64);
@@ -433,7 +433,7 @@ static long handle_join(struct call *call)
 	struct kscope_join_result result;
 	int ret;
 
-	if (args->flags & ~KSCOPE_JOIN_ALL || args->reserved)
+	if (args->flags & ~KSCOPE_JOIN_ALL || args->cause)
 		return -EINVAL;
 	ret = kscope_scope_join(call->scope, args->deadline_ns, &result);
 	if (ret)
@@ -441,6 +441,9 @@ static long handle_join(struct call *call)
 	args->first_error = result.first_error;
 	args->first_child = result.first_child;
 	args->first_user_data = result.first_user_data;
+	args->cause = result.cause;
+	args->decider_child = result.decider_child;
+	args->decider_user_data = result.decider_user_data;
 	args->nr_failed = result.nr_failed;
 	args->nr_cancelled = result.nr_cancelled;
 	return reply(call, sizeof(*args));

@@ -37,6 +37,9 @@ struct kscope_scope_params {
  * @first_error: status of the first child that failed, or 0
  * @first_child: its handle
  * @first_user_data: its user_data
+ * @cause: KSCOPE_CAUSE_* for which the scope was cancelled first, or 0
+ * @decider_child: the child whose end cancelled the scope: its handle; else 0
+ * @decider_user_data: its user_data
  * @nr_failed: children that failed
  * @nr_cancelled: children that never started or stopped part-way
  */
@@ -44,6 +47,9 @@ struct kscope_join_result {
 	int first_error;
 	u64 first_child;
 	u64 first_user_data;
+	u32 cause;
+	u64 decider_child;
+	u64 decider_user_data;
 	u64 nr_failed;
 	u64 nr_cancelled;
 };

@@ -137,7 +137,7 @@ static bool lane_turn(struct kscope_lane *lane, bool more)
 	if (ended)
 		kscope_hook(KSCOPE_POINT_ENDED, lane->claim.user_data);
 	if (ended)
-		kscope_scope_notify(scope);
+		kscope_claim_ended(scope);
 	return more;
 }
 

@@ -69,8 +69,8 @@ static bool params_are_valid(const struct kscope_scope_params *params)
 {
 	return params->kind <= KSCOPE_KIND_INLINE &&
 	       !(params->flags & ~KSCOPE_SCOPE_ALL) &&
-	       params->policy == KSCOPE_POLICY_COLLECT && params->capacity &&
-	       params->capacity <= KSCOPE_MAX_CAPACITY &&
+	       params->policy <= KSCOPE_POLICY_FIRST_SUCCESS &&
+	       params->capacity && params->capacity <= KSCOPE_MAX_CAPACITY &&
 	       params->max_buffers <= KSCOPE_MAX_BUFFERS;
 }
 
@@ -80,6 +80,8 @@ static void scope_init(struct kscope_scope *scope,
 	scope->kind = params->kind;
 	scope->policy = params->policy;
 	scope->flags = params->flags;
+	scope->claim_work =
+		params->policy == KSCOPE_POLICY_COLLECT ? KSCOPE_CLAIM : 0;
 	scope->max_buffers = params->max_buffers ?: KSCOPE_DEFAULT_BUFFERS;
 	spin_lock_init(&scope->lock);
 	kscope_tally_init(&scope->tally, roundup_pow_of_two(params->capacity));
@@ -318,6 +320,8 @@ void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query)
 	query->completed = tally->completed;
 	query->failed = tally->failed;
 	query->cancelled = tally->cancelled;
+	query->cause = tally->cause;
+	query->reserved = 0;
 	spin_unlock(&scope->lock);
 }
 

@@ -77,6 +77,25 @@ int kscope_tally_cancel(struct kscope_tally *tally, __u8 cause)
 }
 
 /**
+ * kscope_policy_cause() - does the end of a child decide over its siblings
+ * @policy: of the scope
+ * @outcome: how the child ended
+ *
+ * Return: KSCOPE_CAUSE_* for which the others shall end early, or 0.
+ */
+__u8 kscope_policy_cause(__u32 policy, __u16 outcome)
+{
+	bool succeeded = outcome == KSCOPE_FINISHED ||
+			 outcome == KSCOPE_FINISHED_ANYWAY;
+
+	if (policy == KSCOPE_POLICY_FAIL_FAST && outcome == KSCOPE_FAILED)
+		return KSCOPE_CAUSE_FAILURE;
+	if (policy == KSCOPE_POLICY_FIRST_SUCCESS && succeeded)
+		return KSCOPE_CAUSE_SUCCESS;
+	return KSCOPE_CAUSE_NONE;
+}
+
+/**
  * kscope_tally_release() - end the scope
  * @tally: of the scope
  *

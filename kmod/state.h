@@ -78,6 +78,7 @@ int kscope_tally_open(const struct kscope_tally *tally);
 int kscope_tally_cancel(struct kscope_tally *tally, __u8 cause);
 int kscope_tally_release(struct kscope_tally *tally);
 
+__u8 kscope_policy_cause(__u32 policy, __u16 outcome);
 enum kscope_verdict kscope_life_cancel(struct kscope_life *life, __u8 cause);
 __u16 kscope_life_state(const struct kscope_life *life);
 

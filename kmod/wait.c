@@ -135,7 +135,7 @@ static int helper_turn(const struct waiter *waiter, struct kscope_queue *queue,
 		queue->nr_busy--;
 	kscope_queue_kick(queue);
 	spin_unlock(&scope->lock);
-	kscope_scope_notify(scope);
+	kscope_claim_ended(scope);
 	cond_resched();
 	return ret;
 }
@@ -246,6 +246,9 @@ int kscope_scope_join(struct kscope_scope *scope, u64 deadline_ns,
 		.first_error = scope->first.status,
 		.first_child = scope->first.child,
 		.first_user_data = scope->first.user_data,
+		.cause = scope->tally.cause,
+		.decider_child = scope->decider.child,
+		.decider_user_data = scope->decider.user_data,
 		.nr_failed = scope->tally.failed,
 		.nr_cancelled = scope->tally.cancelled,
 	};

@@ -324,7 +324,7 @@ long run_join(struct ctx *ctx, const struct arg *args)
 	struct kscope_join join = {
 		.flags = value_of(&args[FLAGS]),
 		.deadline_ns = value_of(&args[DEADLINE]),
-		.reserved = value_of(&args[RESERVED]),
+		.cause = value_of(&args[RESERVED]),
 	};
 
 	return ioctl_make(ctx, args, KSCOPE_IOC_JOIN, &join, sizeof(join));

@@ -96,7 +96,7 @@ static void params_that_make_no_sense_are_refused(struct kunit *test)
 		{ .capacity = 0 },
 		{ .capacity = (1U << 20) + 1 },
 		{ .capacity = 1, .kind = KSCOPE_KIND_INLINE + 1 },
-		{ .capacity = 1, .policy = KSCOPE_POLICY_COLLECT + 1 },
+		{ .capacity = 1, .policy = KSCOPE_POLICY_FIRST_SUCCESS + 1 },
 		{ .capacity = 1, .max_buffers = 4097 },
 		{ .capacity = 1, .flags = KSCOPE_SCOPE_ALL + 1 },
 	};

@@ -160,6 +160,35 @@ static void cancelled_scope_admits_nothing(struct kunit *test)
 			-ESHUTDOWN);
 }
 
+static void policies_know_what_decides(struct kunit *test)
+{
+	static const u8 fail_fast[] = {
+		[KSCOPE_FAILED] = KSCOPE_CAUSE_FAILURE,
+	};
+	static const u8 race[] = {
+		[KSCOPE_FINISHED] = KSCOPE_CAUSE_SUCCESS,
+		[KSCOPE_FINISHED_ANYWAY] = KSCOPE_CAUSE_SUCCESS,
+	};
+	u16 outcome;
+
+	for (outcome = KSCOPE_FINISHED; outcome <= KSCOPE_FINISHED_ANYWAY;
+	     outcome++) {
+		KUNIT_EXPECT_EQ(test,
+				kscope_policy_cause(KSCOPE_POLICY_COLLECT,
+						    outcome),
+				KSCOPE_CAUSE_NONE);
+		KUNIT_EXPECT_EQ(
+			test,
+			kscope_policy_cause(KSCOPE_POLICY_FAIL_FAST, outcome),
+			outcome < ARRAY_SIZE(fail_fast) ? fail_fast[outcome] :
+							  0);
+		KUNIT_EXPECT_EQ(test,
+				kscope_policy_cause(KSCOPE_POLICY_FIRST_SUCCESS,
+						    outcome),
+				race[outcome]);
+	}
+}
+
 static void reserved_child_cannot_be_cancelled(struct kunit *test)
 {
 	struct kscope_life life = {};
@@ -321,6 +350,7 @@ static struct kunit_case state_cases[] = {
 	KUNIT_CASE(every_phase_counts_as_outstanding),
 	KUNIT_CASE(aborted_child_never_existed),
 	KUNIT_CASE(cancelled_scope_admits_nothing),
+	KUNIT_CASE(policies_know_what_decides),
 	KUNIT_CASE(reserved_child_cannot_be_cancelled),
 	KUNIT_CASE(queued_child_that_is_cancelled_never_starts),
 	KUNIT_CASE(first_cause_stands),

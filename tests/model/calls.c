@@ -149,6 +149,7 @@ bool rule_abort(struct world *world, struct scope *scope, int arg)
 	return true;
 }
 
+#if !POLICY
 /* Does one of its children run that was not told */
 static bool has_untold(const struct scope *scope, __u8 owner)
 {
@@ -160,6 +161,7 @@ static bool has_untold(const struct scope *scope, __u8 owner)
 			return true;
 	return false;
 }
+#endif
 
 /*
  * As cancel_one(), and as one look of cancel_by_user_data(), which lets go of the lock between
@@ -178,8 +180,10 @@ bool rule_cancel_child(struct world *world, struct scope *scope, int arg)
 	news = child_cancel(scope, child, KSCOPE_CAUSE_CALLER);
 	events[CANCEL_AGAIN] += child->accepted && !news;
 	events[CANCEL_RUNNING] += child->accepted && news;
+#if !POLICY
 	events[CANCEL_PART] += child->life.phase == KSCOPE_PHASE_RUNNING &&
 			       has_untold(scope, child->owner);
+#endif
 	return news;
 }
 

@@ -30,6 +30,7 @@ static const struct ending endings[] = {
 
 #define NR_ENDINGS ((int)ARRAY_SIZE(endings))
 #define FINISHES (&endings[NR_ENDINGS - 1])
+#define FAILS (&endings[1])
 
 static const struct ending never_started = {
 	.plain = true,
@@ -62,6 +63,55 @@ static void count_end(struct counts *counts, __u16 outcome)
 	counts->failed += outcome == KSCOPE_FAILED;
 	counts->cancelled += outcome == KSCOPE_NEVER_STARTED ||
 			     outcome == KSCOPE_STOPPED;
+}
+
+/* What the policy should say of it */
+static __u8 verdict_of_policy(__u16 outcome)
+{
+	if (POLICY == KSCOPE_POLICY_FAIL_FAST && outcome == KSCOPE_FAILED)
+		return KSCOPE_CAUSE_FAILURE;
+	if (POLICY == KSCOPE_POLICY_FIRST_SUCCESS &&
+	    (outcome == KSCOPE_FINISHED || outcome == KSCOPE_FINISHED_ANYWAY))
+		return KSCOPE_CAUSE_SUCCESS;
+	return KSCOPE_CAUSE_NONE;
+}
+
+/* As kscope_scope_doom() */
+static void doom(struct scope *scope, __u8 cause)
+{
+	bool released = scope->shut == KSCOPE_SCOPE_RELEASED;
+	int ret = kscope_tally_cancel(&scope->tally, cause);
+	int i;
+
+	PROMISE(ret == (released ? -ESHUTDOWN : 0),
+		"the cancel of a scope answers wrongly");
+	if (scope->shut == KSCOPE_SCOPE_OPEN)
+		scope->cause = cause;
+	if (!released)
+		scope->shut = KSCOPE_SCOPE_CANCELLED;
+	for (i = 0; i < scope->entries; i++)
+		if (scope->child[i].life.phase == KSCOPE_PHASE_QUEUED)
+			scope->child[i].doomed = true;
+}
+
+/* As scope_decide(), of a child that has just ended */
+static void decide(struct scope *scope, __u16 outcome)
+{
+	__u8 cause = kscope_policy_cause(POLICY, outcome);
+
+	PROMISE(cause == verdict_of_policy(outcome), "the policy is another");
+	if (!cause || scope->tally.state != KSCOPE_SCOPE_OPEN) {
+#if POLICY
+		events[DECIDED_TOO_LATE] += !!cause;
+#endif
+		return;
+	}
+	doom(scope, cause);
+	scope->carrying = CARRY_DECISION;
+#if POLICY
+	events[DECIDED_ALONE] += !scope_taken(scope);
+	events[DECIDED_OVER_OTHERS] += !!scope_taken(scope);
+#endif
 }
 
 /* As child_finish(). Return: was that the end */
@@ -111,6 +161,7 @@ static __u32 child_end(struct scope *scope, struct child *child,
 	child->owner = 0;
 	count_end(&scope->counts, outcome);
 	ring_post(scope);
+	decide(scope, outcome);
 	return finished;
 }
 
@@ -235,7 +286,10 @@ static void claim_end_so(struct scope *scope, __u8 owner, int odd,
 	drained(scope);
 }
 
-/* Each thing that a child can return ends it, and comes to the same world. */
+/*
+ * Each thing that a child can return ends it, and comes to the same world; or, under a policy,
+ * to one of two.
+ */
 void claim_end(struct scope *scope, __u8 owner)
 {
 	struct scope other;
@@ -250,7 +304,10 @@ void claim_end(struct scope *scope, __u8 owner)
 			claim_end_so(&other, owner, odd, &endings[i]);
 			scope_check_children(&other);
 		}
-	claim_end_so(scope, owner, -1, NULL);
+	for (odd = 0; !belongs(&scope->child[odd], owner, KSCOPE_PHASE_RUNNING);
+	     odd++)
+		;
+	claim_end_so(scope, owner, odd, next_fails ? FAILS : FINISHES);
 }
 
 static enum kscope_verdict verdict_on(const struct kscope_life *life)
@@ -298,25 +355,51 @@ struct child *find_queued(struct scope *scope, bool doomed)
 	return NULL;
 }
 
+/* As cancel_claims() */
+static void tell_all(struct scope *scope)
+{
+	int i;
+
+	for (i = 0; i < scope->entries; i++)
+		if (scope->child[i].life.phase == KSCOPE_PHASE_RUNNING)
+			child_cancel(scope, &scope->child[i],
+				     scope->tally.cause);
+}
+
 /* The first critical section of kscope_scope_cancel() */
 void cancel_all(struct scope *scope, __u8 cause)
 {
-	bool released = scope->shut == KSCOPE_SCOPE_RELEASED;
-	int ret = kscope_tally_cancel(&scope->tally, cause);
-	struct child *child;
-	int i;
-
-	PROMISE(ret == (released ? -ESHUTDOWN : 0),
-		"the cancel of a scope answers wrongly");
-	if (scope->shut == KSCOPE_SCOPE_OPEN)
-		scope->cause = cause;
-	if (!released)
-		scope->shut = KSCOPE_SCOPE_CANCELLED;
-	for (i = 0; i < scope->entries; i++) {
-		child = &scope->child[i];
-		if (child->life.phase == KSCOPE_PHASE_RUNNING)
-			child_cancel(scope, child, scope->tally.cause);
-		else if (child->life.phase == KSCOPE_PHASE_QUEUED)
-			child->doomed = true;
-	}
+	doom(scope, cause);
+	tell_all(scope);
+#if POLICY
+	events[CANCEL_CARRIES_OUT] += scope->carrying == CARRY_DECISION;
+#endif
+	if (scope->carrying == CARRY_DECISION)
+		scope->carrying = CARRY_NOTHING;
 }
+
+#if POLICY
+/* As kscope_scope_carry_out() */
+bool rule_carry_out(struct world *world, struct scope *scope, int arg)
+{
+	if (scope->carrying != CARRY_DECISION)
+		return false;
+	tell_all(scope);
+	scope->carrying = CARRY_DOOMED;
+	return true;
+}
+
+/* As one round of cancel_doomed() */
+bool rule_carry_on(struct world *world, struct scope *scope, int arg)
+{
+	struct child *child = find_queued(scope, true);
+
+	if (scope->carrying != CARRY_DOOMED)
+		return false;
+	if (child)
+		child_cancel(scope, child, scope->tally.cause);
+	else
+		scope->carrying = CARRY_NOTHING;
+	return true;
+}
+#endif

@@ -177,6 +177,8 @@ bool rule_helper_ends(struct world *world, struct scope *scope, int arg)
 	    nr > scope_ready(scope))
 		return false;
 	claim_end(scope, THREAD(thread));
+	if (nr > scope_ready(scope))
+		nr = 0; /* the child has decided over those that it saw */
 	if (nr)
 		claim_take(scope, THREAD(thread), nr);
 	else

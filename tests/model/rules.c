@@ -29,11 +29,18 @@ static bool rule_close_next(struct world *world, struct scope *scope, int arg)
 	return true;
 }
 
+/* As kscope_lanes_destroy(), which waits for a lane that carries out what it has decided */
+static bool lanes_have_returned(const struct scope *scope)
+{
+	return !scope->carrying;
+}
+
 /* As scope_free(). Lanes that are pending are cancelled, or find nothing and return. */
 static bool scope_free(struct scope *scope)
 {
 	PROMISE(!scope_taken(scope), "freed with a child outstanding");
 	PROMISE(!scope_has_calls(scope), "freed with a call inside");
+	PROMISE(!scope->carrying, "freed under a cancel by the policy");
 	scope->step = STEP_GONE;
 	return true;
 }
@@ -42,7 +49,7 @@ static bool rule_close_free(struct world *world, struct scope *scope, int arg)
 {
 	if (scope->step != STEP_WAIT || kscope_tally_outstanding(&scope->tally))
 		return false;
-	return scope_free(scope);
+	return lanes_have_returned(scope) && scope_free(scope);
 }
 
 /* As scope_hand_to_reaper(): the closer is dying, or is killed while it waits. */
@@ -58,7 +65,8 @@ static bool rule_hand_over(struct world *world, struct scope *scope, int arg)
 
 static bool rule_reap(struct world *world, struct scope *scope, int arg)
 {
-	return scope->step == STEP_REAP && scope_free(scope);
+	return scope->step == STEP_REAP && lanes_have_returned(scope) &&
+	       scope_free(scope);
 }
 
 struct rule {
@@ -66,6 +74,7 @@ struct rule {
 	bool (*take)(struct world *world, struct scope *scope, int arg);
 	int nr_args;
 	bool slots; /* the argument is one */
+	bool fails; /* the child that ends */
 	bool own;
 };
 
@@ -76,8 +85,10 @@ static const struct rule rules[] = {
 	{ "a spawner publishes", rule_publish, NR_THREADS, .own = true },
 	{ "a spawner that will wait publishes", rule_publish_quietly,
 	  NR_THREADS, .own = true },
+#if !POLICY
 	{ "a spawner publishes and runs them", rule_publish_and_run, NR_THREADS,
 	  .own = true },
+#endif
 	{ "a spawner backs out", rule_abort, NR_THREADS, .own = false },
 	{ "a child is cancelled", rule_cancel_child, MAX_ENTRIES,
 	  .slots = true },
@@ -104,6 +115,14 @@ static const struct rule rules[] = {
 	  .nr_args = NR_THREADS * (CLAIM + 1) },
 	{ "a helper ends its claim", rule_helper_ends, .own = true,
 	  .nr_args = NR_THREADS * (CLAIM + 1) },
+#if POLICY
+	{ "a child of a lane fails", rule_lane_ends, .own = false,
+	  .nr_args = MAX_LANES * CLAIM, .fails = true },
+	{ "a child of a helper fails", rule_helper_ends, .own = false,
+	  .nr_args = NR_THREADS * (CLAIM + 1), .fails = true },
+	{ "the policy's cancel begins", rule_carry_out, 1, .own = true },
+	{ "the policy's cancel goes on", rule_carry_on, 1, .own = true },
+#endif
 };
 
 const unsigned int nr_rules = ARRAY_SIZE(rules);
@@ -125,7 +144,6 @@ const char *event_words(unsigned int event)
 		[CANCEL_QUEUED] = "a cancel meets a queued child",
 		[CANCEL_DOOMED] = "a cancel meets a child of a canceller",
 		[CANCEL_RUNNING] = "a cancel meets a running child",
-		[CANCEL_PART] = "a cancel meets a part of a claim",
 		[CANCEL_AGAIN] = "a cancel meets a child that was told",
 		[CANCEL_RELEASED] = "a cancel meets a released scope",
 		[RELEASE_BUSY] = "a release is refused",
@@ -140,6 +158,14 @@ const char *event_words(unsigned int event)
 		[SPAWNER_HELPS] = "a spawner takes what it left ready",
 		[SPAWNER_KICKS] = "a spawner leaves children to the lanes",
 		[SPAWNER_GOES_ON] = "a spawner has left a batch without a kick",
+#if !POLICY
+		[CANCEL_PART] = "a cancel meets a part of a claim",
+#else
+		[DECIDED_ALONE] = "a child decides, and it was the last",
+		[DECIDED_OVER_OTHERS] = "a child decides over others",
+		[DECIDED_TOO_LATE] = "a child would decide, but it is decided",
+		[CANCEL_CARRIES_OUT] = "a canceller comes before who decided",
+#endif
 	};
 
 	return words[event];
@@ -163,6 +189,7 @@ static bool take(const struct world *world, struct world *after,
 
 	if (rule->slots && is_like_the_one_before(scope, next->arg))
 		return false;
+	next_fails = rule->fails;
 	if (!rule->take(after, scope, next->arg) && !broken)
 		return false;
 	if (scope->step != STEP_GONE)

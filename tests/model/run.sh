@@ -40,8 +40,12 @@ compile() {
 
 sources=("$here"/{states,world,rules,calls,lanes,child}.c "$TOP/kmod/state.c")
 headers=("$here/world.h" "$TOP/kmod/state.h")
-# A single scope, with more slots: what is planted shows there as well
-one_scope=(-DNR_SCOPES=1 -DTABLE_BITS=17)
+# A single scope, with more slots: what is planted shows there as well. And the same under a policy
+declare -A policy=([one]="no policy" [fail]="fail-fast" [race]="first success") world=(
+	[one]="-DNR_SCOPES=1 -DTABLE_BITS=17"
+	[fail]="-DNR_SCOPES=1 -DTABLE_BITS=17 -DPOLICY=KSCOPE_POLICY_FAIL_FAST"
+	[race]="-DNR_SCOPES=1 -DTABLE_BITS=17 -DPOLICY=KSCOPE_POLICY_FIRST_SUCCESS"
+)
 
 # states NAME OPTION...
 states() {
@@ -57,41 +61,45 @@ states() {
 
 # What a bug in one source leaves as it is, compiled once
 compile_parts() {
-	local original
-	mkdir "$work/parts"
-	for original in "${sources[@]}"; do
-		compile "$work/parts/$(basename "$original" .c).o" -c -O0 "${one_scope[@]}" "$original"
+	local original w
+	for w in "${!world[@]}"; do
+		mkdir "$work/parts-$w"
+		for original in "${sources[@]}"; do
+			# shellcheck disable=SC2086 # words
+			compile "$work/parts-$w/$(basename "$original" .c).o" -c -O0 ${world[$w]} "$original"
+		done
 	done
 }
 
-# plant DIRECTORY FILE EDIT: fills it with an edited copy of the file, and links to all others
+# plant DIRECTORY WORLD FILE EDIT: fills it with an edited copy of the file, and links to all others
 plant() {
 	local original file
 	for original in "${sources[@]}" "${headers[@]}"; do
 		file=${original##*/}
-		if [[ $file == "$2" ]]; then
-			sed -E "$3" "$original" >"$1/$file"
-			! cmp -s "$original" "$1/$file" || { echo "the edit changes nothing: $3"; return 1; }
-		elif [[ $file == *.c && $2 == *.c ]]; then
-			ln -s "$work/parts/${file%.c}.o" "$1"
+		if [[ $file == "$3" ]]; then
+			sed -E "$4" "$original" >"$1/$file"
+			! cmp -s "$original" "$1/$file" || { echo "the edit changes nothing: $4"; return 1; }
+		elif [[ $file == *.c && $3 == *.c ]]; then
+			ln -s "$work/parts-$2/${file%.c}.o" "$1"
 		else
 			ln -s "$original" "$1"
 		fi
 	done
 }
 
-# states_bug FILE NAME WORDS EDIT: a line of states.bugs
+# states_bug WORLD FILE NAME WORDS EDIT: a line of states.bugs
 states_bug() {
 	local dir ret=0
 	dir=$(mktemp -d "$work/bug-XXXXXX")
-	if plant "$dir" "$1" "$4" >"$dir/out" &&
-		compile "$dir/states" -O0 -w "${one_scope[@]}" "$dir"/*.[co] >"$dir/out" 2>&1; then
+	# shellcheck disable=SC2086 # words
+	if plant "$dir" "$1" "$2" "$5" >"$dir/out" &&
+		compile "$dir/states" -O0 -w ${world[$1]} "$dir"/*.[co] >"$dir/out" 2>&1; then
 		timeout 900 "$dir/states" >"$dir/out" 2>&1 || ret=$?
 	fi
-	if ((ret == 1)) && grep -q "^BROKEN: .*$3" "$dir/out"; then
-		ok "states finds the planted bug: $2"
+	if ((ret == 1)) && grep -q "^BROKEN: .*$4" "$dir/out"; then
+		ok "states finds the planted bug: $3"
 	else
-		bad "states does not find the planted bug as '$3': $2 ($1)" "$dir/out"
+		bad "states does not find the planted bug as '$4': $3 ($2)" "$dir/out"
 	fi
 	rm -r "$dir"
 }
@@ -165,18 +173,21 @@ job() {
 
 # The longest first
 all_jobs() {
-	local file name words edit macro options
+	local which file name words edit macro options
 	compile_parts
 	job scope_is_safe
 	job scope liveness "-DLIVENESS -DOPS=1 -DNESTED_FROM_THE_START" "-O2 -DNFAIR=3" "-a -f"
 	job states "two scopes" -O3 -flto
 	job states "two scopes, one of them inline" -O2 -DLANES_OF_B=0 -DTABLE_BITS=21
-	job states "one scope" -O2 "${one_scope[@]}"
+	# shellcheck disable=SC2086 # words
+	for which in one fail race; do
+		job states "one scope, ${policy[$which]}" -O2 ${world[$which]}
+	done
 	while IFS=$'\t' read -r macro words options name; do
 		[[ $macro == \#* ]] || job scope_bug "$macro" "$words" "$options" "$name"
 	done <"$here/scope.bugs"
-	while IFS=$'\t' read -r file name words edit; do
-		[[ $file == \#* ]] || job states_bug "$file" "$name" "$words" "$edit"
+	while IFS=$'\t' read -r which file name words edit; do
+		[[ $which == \#* ]] || job states_bug "$which" "$file" "$name" "$words" "$edit"
 	done <"$here/states.bugs"
 	wait
 }

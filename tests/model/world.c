@@ -27,6 +27,7 @@ static const struct {
 
 __u64 events[NR_EVENTS];
 const char *broken;
+bool next_fails;
 
 /* A scope as scope_alloc() leaves it. The tally is not trusted to be zero before. */
 void scope_make(struct scope *scope, unsigned int nr)
@@ -155,7 +156,8 @@ static void check_child(const struct scope *scope, const struct child *child)
 {
 	const struct kscope_life *life = &child->life;
 	bool running = life->phase == KSCOPE_PHASE_RUNNING;
-	bool ends = running ? life->cause : child->doomed;
+	bool ends = running ? life->cause || scope->carrying == CARRY_DECISION :
+			      child->doomed;
 
 	PROMISE(child->accepted == (life->phase >= KSCOPE_PHASE_QUEUED),
 		"a child is accepted and is not there, or the reverse");
@@ -263,7 +265,8 @@ void world_check(const struct world *world)
 	}
 }
 
-#define NR_CAUSES 3
+#define NR_CAUSES (POLICY ? 4 : 3)
+#define NR_CARRYING (POLICY ? 3 : 1)
 
 /* What can be said of a slot, as a number. Its cause means nothing while it is free. */
 enum slot {
@@ -281,13 +284,19 @@ struct swap {
 	bool threads;
 };
 
+/* For which the policy of this world cancels */
+#define CAUSE_DECIDED                                                   \
+	(POLICY == KSCOPE_POLICY_FIRST_SUCCESS ? KSCOPE_CAUSE_SUCCESS : \
+						 KSCOPE_CAUSE_FAILURE)
+
 static const __u8 causes[] = { KSCOPE_CAUSE_NONE, KSCOPE_CAUSE_CALLER,
-			       KSCOPE_CAUSE_CLOSE };
+			       KSCOPE_CAUSE_CLOSE, CAUSE_DECIDED };
 
 static const __u8 cause_number[] = {
 	[KSCOPE_CAUSE_NONE] = 0,
 	[KSCOPE_CAUSE_CALLER] = 1,
 	[KSCOPE_CAUSE_CLOSE] = 2,
+	[CAUSE_DECIDED] = 3,
 };
 
 static __u8 owner_name(__u8 owner, struct swap swap)
@@ -414,12 +423,13 @@ static __u8 cause_pack(const struct scope *scope)
 
 	if (scope->shut != KSCOPE_SCOPE_CANCELLED)
 		cause = KSCOPE_CAUSE_NONE;
-	else if (!scope_count(scope, KSCOPE_PHASE_QUEUED))
+	else if (!scope_count(scope, KSCOPE_PHASE_QUEUED) &&
+		 scope->carrying != CARRY_DECISION)
 		cause = KSCOPE_CAUSE_CALLER;
 	return cause_number[cause];
 }
 
-/* Below 2^31, so that two of them leave a bit free */
+/* Below 2^31 if there are two, so that these leave a bit free */
 static __u32 scope_pack(const struct scope *scope, bool swap_threads)
 {
 	struct swap swap = { .threads = swap_threads };
@@ -440,6 +450,7 @@ static __u32 scope_pack(const struct scope *scope, bool swap_threads)
 	number = number * 2 + scope->starting;
 	number = number * (1 << NR_THREADS) +
 		 (swap.threads ? swap_bits(scope->going) : scope->going);
+	number = number * NR_CARRYING + scope->carrying;
 	number = number * NR_GAPS + (__u8)(scope->gap + 1);
 	return number * 2 + scope->honest;
 }
@@ -461,6 +472,7 @@ static void scope_unpack(__u32 number, struct scope *scope, unsigned int nr)
 	scope->lanes = shape[nr].lanes;
 	scope->honest = take(&number, 2);
 	scope->gap = (int)take(&number, NR_GAPS) - 1;
+	scope->carrying = take(&number, NR_CARRYING);
 	scope->going = take(&number, 1 << NR_THREADS);
 	scope->starting = take(&number, 2);
 	scope->pending = take(&number, MAX_LANES + 1);
@@ -537,7 +549,7 @@ bool world_is_quiet(const struct world *world)
 		scope = &world->scope[s];
 		if (scope->step != STEP_GONE && scope->step != STEP_USED)
 			return false;
-		if (scope_taken(scope))
+		if (scope_taken(scope) || scope->carrying)
 			return false;
 	}
 	return !world->busy;

@@ -14,6 +14,8 @@
  * or more, a waiter may help or leave the rest to the lanes, a spawner may run its batch. Nor
  * is the class of a child told: a lane may find any next child to be for the other class.
  *
+ * Under a policy whether a child fails makes a difference, so there are two ways for it to end.
+ *
  * The scopes share threads and workers, and nothing else. A relation between scopes is one more
  * member of struct scope, its place in world_pack(), and rules that follow it; a deadline is a
  * rule that cancels.
@@ -34,6 +36,9 @@
 #ifndef LANES_OF_B
 #define LANES_OF_B 1
 #endif
+#ifndef POLICY
+#define POLICY KSCOPE_POLICY_COLLECT
+#endif
 #define ARRAY_SIZE(x) (sizeof(x) / sizeof((x)[0]))
 
 #define NR_THREADS 2
@@ -41,7 +46,11 @@
 #define MAX_LANES 2 /* of one scope. One without any is inline */
 #define MAX_ENTRIES 4
 #define BATCH 3 /* children that are spawned together */
-#define CLAIM 2 /* queued children that are taken together */
+#if POLICY
+#define CLAIM 1 /* queued children that are taken together */
+#else
+#define CLAIM 2
+#endif
 #define MAX_NEXT 160
 
 /* The life of a scope's struct */
@@ -54,6 +63,13 @@ enum step {
 	STEP_WAIT, /* the closer waits for the last one */
 	STEP_HANDED, /* scope->closing is set: the last child queues the reaper */
 	STEP_REAP, /* the reaper is queued */
+};
+
+/* How far a cancel by the policy is */
+enum carrying {
+	CARRY_NOTHING,
+	CARRY_DECISION, /* whoever ended the child has not told the others yet */
+	CARRY_DOOMED, /* it ends the queued children one by one */
 };
 
 /* Who reserves children, or runs them: one of the scope's lanes, or a thread */
@@ -90,6 +106,7 @@ struct scope {
 	bool starting; /* one of them was kicked, and has not looked since */
 	__u8 going; /* a bit for each thread that published without a kick, and will wait */
 	__s8 gap; /* tail minus head of the ring */
+	__u8 carrying; /* enum carrying */
 	bool honest; /* the program has never written nonsense to the head */
 };
 
@@ -97,6 +114,8 @@ struct world {
 	struct scope scope[NR_SCOPES];
 	__u8 busy; /* a bit for each thread that is inside a call */
 };
+
+extern bool next_fails; /* the child that ends in this step */
 
 /* One way to go on from a world */
 struct next {
@@ -118,7 +137,6 @@ enum event {
 	CANCEL_QUEUED,
 	CANCEL_DOOMED,
 	CANCEL_RUNNING,
-	CANCEL_PART,
 	CANCEL_AGAIN,
 	CANCEL_RELEASED,
 	RELEASE_BUSY,
@@ -133,6 +151,14 @@ enum event {
 	SPAWNER_HELPS,
 	SPAWNER_KICKS,
 	SPAWNER_GOES_ON,
+#if !POLICY
+	CANCEL_PART, /* else a claim has no parts */
+#else
+	DECIDED_ALONE,
+	DECIDED_OVER_OTHERS,
+	DECIDED_TOO_LATE,
+	CANCEL_CARRIES_OUT,
+#endif
 	NR_EVENTS,
 };
 
@@ -172,6 +198,8 @@ void claim_take(struct scope *scope, __u8 owner, __u32 nr);
 void claim_end(struct scope *scope, __u8 owner);
 bool child_cancel(struct scope *scope, struct child *child, __u8 cause);
 void cancel_all(struct scope *scope, __u8 cause);
+bool rule_carry_out(struct world *world, struct scope *scope, int arg);
+bool rule_carry_on(struct world *world, struct scope *scope, int arg);
 
 /* calls.c */
 void call_ends(struct scope *scope);

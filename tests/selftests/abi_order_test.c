@@ -506,7 +506,7 @@ TEST_F(order, values_of_scope_create)
 		{ { .capacity = 0xffffffff }, -EINVAL },
 		{ { .capacity = 1, .kind = 3 }, -EINVAL },
 		{ { .capacity = 1, .kind = 0xffffffff }, -EINVAL },
-		{ { .capacity = 1, .policy = 1 }, -EINVAL },
+		{ { .capacity = 1, .policy = 3 }, -EINVAL },
 		{ { .capacity = 1, .policy = 0xffffffff }, -EINVAL },
 		{ { .capacity = 1, .max_buffers = self->info.max_buffers + 1 },
 		  -EINVAL },

@@ -37,7 +37,7 @@ static const struct command commands[] = {
 	COMMAND(SPAWN, kscope_spawn, KSCOPE_SPAWN_ALL, 0, true, false),
 	COMMAND(CANCEL, kscope_cancel, KSCOPE_CANCEL_ALL, 0, true, true),
 	COMMAND(JOIN, kscope_join, KSCOPE_JOIN_ALL,
-		offsetof(struct kscope_join, reserved), true, true),
+		offsetof(struct kscope_join, cause), true, true),
 	COMMAND(RELEASE, kscope_release, KSCOPE_RELEASE_ALL,
 		offsetof(struct kscope_release, reserved), true, false),
 	COMMAND(QUERY, kscope_query, 0, 0, true, true),
@@ -404,7 +404,7 @@ TEST_F(sweep, what_is_out_only_may_hold_anything_before)
 	wait.size = sizeof(wait);
 	wait.flags = 0;
 	wait.deadline_ns = 0;
-	wait.reserved = 0;
+	wait.cause = 0;
 	EXPECT_EQ(0, xioctl(self->scope, KSCOPE_IOC_JOIN, &wait));
 	EXPECT_EQ(0, wait.first_error);
 	EXPECT_EQ(0, wait.first_child);

@@ -132,9 +132,10 @@ struct kscope_info {
 #define KSCOPE_FEATURE_HASH	(1ULL << 2)	/* HASH and KSCOPE_IOC_HASH_OPEN */
 #define KSCOPE_FEATURE_INLINE	(1ULL << 3)	/* KSCOPE_KIND_INLINE */
 #define KSCOPE_FEATURE_HELP	(1ULL << 4)	/* waiters help; KSCOPE_SCOPE_NO_HELP */
+#define KSCOPE_FEATURE_POLICIES	(1ULL << 5)	/* KSCOPE_POLICY_* beyond COLLECT */
 #define KSCOPE_FEATURES_ALL	(KSCOPE_FEATURE_ORDERED | KSCOPE_FEATURE_FILES | \
 				 KSCOPE_FEATURE_HASH | KSCOPE_FEATURE_INLINE | \
-				 KSCOPE_FEATURE_HELP)
+				 KSCOPE_FEATURE_HELP | KSCOPE_FEATURE_POLICIES)
 
 /* Built-in operations; modules register theirs from KSCOPE_OP_PROVIDER on. */
 #define KSCOPE_OP_NOP		0	/* nothing */
@@ -200,6 +201,8 @@ struct kscope_op_info {
 #define KSCOPE_KIND_INLINE	2	/* SPAWN itself runs them, one after the other */
 
 #define KSCOPE_POLICY_COLLECT	0	/* a child's failure is reported, and nothing else */
+#define KSCOPE_POLICY_FAIL_FAST	1	/* the first failure cancels the scope */
+#define KSCOPE_POLICY_FIRST_SUCCESS 2	/* the first success does: a race */
 
 #define KSCOPE_SCOPE_NO_HELP	(1U << 0)	/* who waits sleeps, and runs no child itself */
 #define KSCOPE_SCOPE_ALL	KSCOPE_SCOPE_NO_HELP
@@ -221,6 +224,10 @@ struct kscope_op_info {
  * A call that waits for completions helps first: it runs queued children of the scope itself,
  * as long as these do not block and are not large, and sleeps when there are none left that no
  * worker has taken. With KSCOPE_SCOPE_NO_HELP it sleeps at once.
+ *
+ * What a policy has cancelled is cancelled as by KSCOPE_CANCEL_SCOPE: from the end of the
+ * deciding child on no other starts, and a join still waits for all. A child that was
+ * cancelled by itself has not failed; if it finishes anyway, it has succeeded.
  *
  * SPAWN on an inline scope returns when the children that it has accepted have ended.
  * Operations that may block are refused there (EINVAL). If the caller is killed, those
@@ -446,9 +453,12 @@ struct kscope_cancel {
  * @deadline_ns: in: give up then, with -ETIMEDOUT; 0 for never
  * @first_error: out: status of the first child that failed, or 0. Being cancelled
  *	is not failing
- * @reserved: 0
- * @first_child: out: that child's handle
- * @first_user_data: out: that child's user_data
+ * @cause: in: 0. out: KSCOPE_CAUSE_* for which the scope was cancelled first, or 0
+ * @first_child: out: the first child that failed: its handle
+ * @first_user_data: out: its user_data
+ * @decider_child: out: the child whose end cancelled the scope (KSCOPE_CAUSE_FAILURE,
+ *	_SUCCESS): its handle; else 0
+ * @decider_user_data: out: its user_data
  * @nr_failed: out: children of this scope that failed so far
  * @nr_cancelled: out: children that never started or stopped part-way, so far
  */
@@ -457,9 +467,11 @@ struct kscope_join {
 	__u32 flags;
 	__u64 deadline_ns;
 	__s32 first_error;
-	__u32 reserved;
+	__u32 cause;
 	__u64 first_child;
 	__u64 first_user_data;
+	__u64 decider_child;
+	__u64 decider_user_data;
 	__u64 nr_failed;
 	__u64 nr_cancelled;
 };
@@ -510,6 +522,8 @@ struct kscope_release {
  * @completed: out: children completed since then
  * @failed: out: of these, those that failed
  * @cancelled: out: of these, those that never started or stopped part-way
+ * @cause: out: KSCOPE_CAUSE_* for which the scope was cancelled first, or 0
+ * @reserved: out: 0
  */
 struct kscope_query {
 	__u32 size;
@@ -529,6 +543,8 @@ struct kscope_query {
 	__u64 completed;
 	__u64 failed;
 	__u64 cancelled;
+	__u32 cause;
+	__u32 reserved;
 };
 
 /*

@@ -102,7 +102,8 @@ struct kscope_scope {
 /*
  * struct kscope_scope_params - what scope to create
  * @kind: KSCOPE_KIND_PARALLEL (0), KSCOPE_KIND_ORDERED or KSCOPE_KIND_INLINE
- * @policy: KSCOPE_POLICY_*
+ * @policy: KSCOPE_POLICY_COLLECT (0); _FAIL_FAST: the first failure cancels the rest; or
+ *	_FIRST_SUCCESS: the first success does. A join waits for all in any case
  * @capacity: children outstanding or unread at a time; 0 for 64
  * @max_buffers: buffers pinned at a time; 0 for 64
  * @flags: KSCOPE_SCOPE_*
@@ -357,7 +358,8 @@ int kscope_cancel_scope(const struct kscope_scope *scope,
 
 /*
  * Wait until nothing is outstanding. @result may be NULL; its first_error tells whether
- * a child failed. -ETIMEDOUT, -EINTR.
+ * a child failed, its cause why the scope was cancelled, and its decider_child whose end that
+ * was, if the policy did it. -ETIMEDOUT, -EINTR.
  */
 int kscope_join(const struct kscope_scope *scope, __u64 deadline_ns,
 		struct kscope_join *result);

@@ -48,14 +48,16 @@ ASSERT_OFFSET(kscope_spawn, deadline_ns, 32);
 ASSERT_SIZE(kscope_cancel, 32);
 ASSERT_OFFSET(kscope_cancel, target, 24);
 
-ASSERT_SIZE(kscope_join, 56);
+ASSERT_SIZE(kscope_join, 72);
 ASSERT_OFFSET(kscope_join, first_child, 24);
+ASSERT_OFFSET(kscope_join, decider_child, 40);
 
 ASSERT_SIZE(kscope_release, 24);
 ASSERT_OFFSET(kscope_release, blockers, 16);
 
-ASSERT_SIZE(kscope_query, 88);
+ASSERT_SIZE(kscope_query, 96);
 ASSERT_OFFSET(kscope_query, pinned_pages, 48);
+ASSERT_OFFSET(kscope_query, cause, 88);
 
 ASSERT_SIZE(kscope_completion, 64);
 ASSERT_OFFSET(kscope_completion, status, 16);
