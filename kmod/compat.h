@@ -7,6 +7,7 @@
 #define KSCOPE_COMPAT_H
 
 #include <linux/fs.h>
+#include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/uio.h>
 #include <linux/version.h>
@@ -52,6 +53,17 @@ static inline void kscope_vm_flags_mod(struct vm_area_struct *vma,
 static inline void unpin_folio(struct folio *folio)
 {
 	unpin_user_page(&folio->page);
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+static inline void
+hrtimer_setup(struct hrtimer *timer,
+	      enum hrtimer_restart (*function)(struct hrtimer *timer),
+	      clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = function;
 }
 #endif
 

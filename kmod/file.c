@@ -70,6 +70,8 @@ static void scope_fop_show_fdinfo(struct seq_file *m, struct file *file)
 
 	seq_printf(m, "state:\t%u\nkind:\t%u\ncapacity:\t%u\n", query.state,
 		   query.kind, query.capacity);
+	seq_printf(m, "policy:\t%u\ncause:\t%u\ndeadline_ns:\t%llu\n",
+		   query.policy, query.cause, query.deadline_ns);
 	seq_printf(m,
 		   "outstanding:\t%u\nqueued:\t%u\nrunning:\t%u\nunread:\t%u\n",
 		   query.outstanding, query.queued, query.running,

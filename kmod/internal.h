@@ -29,6 +29,7 @@
 #define KSCOPE_INTERNAL_H
 
 #include <linux/cred.h>
+#include <linux/hrtimer.h>
 #include <linux/list.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
@@ -268,6 +269,18 @@ struct kscope_lane {
 };
 
 /**
+ * struct kscope_deadline - when a scope is cancelled at the latest
+ * @ns: C CLOCK_MONOTONIC, or 0 for never
+ * @timer: A
+ * @work: A cancels the scope, queued by @timer
+ */
+struct kscope_deadline {
+	u64 ns;
+	struct hrtimer timer;
+	struct work_struct work;
+};
+
+/**
  * struct kscope_scope - owner of buffers and children
  * @kind: C KSCOPE_KIND_*
  * @policy: C KSCOPE_POLICY_*
@@ -298,6 +311,7 @@ struct kscope_lane {
  * @first: S the first failure
  * @decider: S the child whose end made the policy cancel the scope
  * @decided: S, but who has set it looks without; that cancel is not done yet
+ * @deadline: as that says
  * @memcg: C of the creator; what file operations allocate is charged to it
  * @reap_work: A
  * @watch: the lock of recount.c
@@ -339,6 +353,7 @@ struct kscope_scope {
 		u64 user_data;
 	} decider;
 	bool decided;
+	struct kscope_deadline deadline;
 	struct mem_cgroup *memcg;
 	struct work_struct reap_work;
 	struct kscope_watch watch;
@@ -570,6 +585,10 @@ static inline void kscope_claim_ended(struct kscope_scope *scope)
 int kscope_scope_doom(struct kscope_scope *scope, u8 cause);
 int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 			struct kscope_cancel_counts *counts);
+
+/* deadline.c */
+void kscope_deadline_start(struct kscope_scope *scope, u64 ns);
+void kscope_deadline_stop(struct kscope_scope *scope);
 
 /* buffer.c */
 /**

@@ -22,7 +22,7 @@
 /* Programs were built with these; see also tests/selftests/abi_layout.def. */
 static_assert(sizeof(struct kscope_info) == 56);
 static_assert(sizeof(struct kscope_op_info) == 72);
-static_assert(sizeof(struct kscope_scope_create) == 32);
+static_assert(sizeof(struct kscope_scope_create) == 40);
 static_assert(sizeof(struct kscope_buf_pin) == 24);
 static_assert(sizeof(struct kscope_buf_unpin) == 24);
 static_assert(sizeof(struct kscope_hash_open) == 80);
@@ -31,7 +31,7 @@ static_assert(sizeof(struct kscope_spawn) == 40);
 static_assert(sizeof(struct kscope_cancel) == 32);
 static_assert(sizeof(struct kscope_join) == 72);
 static_assert(sizeof(struct kscope_release) == 24);
-static_assert(sizeof(struct kscope_query) == 96);
+static_assert(sizeof(struct kscope_query) == 104);
 static_assert(sizeof(struct kscope_blocker) == 48);
 static_assert(sizeof(struct kscope_completion) == 64);
 static_assert(offsetof(struct kscope_ring, records) == 64);
@@ -124,6 +124,7 @@ static struct file *scope_file(const struct kscope_scope_create *args)
 		.capacity = args->capacity,
 		.max_buffers = args->max_buffers,
 		.flags = args->flags,
+		.deadline_ns = args->deadline_ns,
 	};
 	struct kscope_scope *scope = kscope_scope_alloc(&params, true);
 	struct file *file;

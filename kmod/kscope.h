@@ -23,6 +23,7 @@ struct kscope_scope;
  * @capacity: children that can be outstanding or unread; rounded up to a power of two
  * @max_buffers: buffers that it can own at a time; 0 for 64
  * @flags: KSCOPE_SCOPE_*
+ * @deadline_ns: CLOCK_MONOTONIC, when it is cancelled; 0 for never
  */
 struct kscope_scope_params {
 	u32 kind;
@@ -30,6 +31,7 @@ struct kscope_scope_params {
 	u32 capacity;
 	u32 max_buffers;
 	u32 flags;
+	u64 deadline_ns;
 };
 
 /**

@@ -17,8 +17,8 @@
  *
  * Children never need the closing task to make progress, so the wait cannot deadlock.
  *
- * The last step is the same for all: wait until the lanes have returned, unpin, free. After
- * the lanes have returned nobody else has a pointer to the scope: children are gone, ioctls
+ * The last step is the same for all: wait until deadline and lanes have returned, unpin, free.
+ * After that nobody else has a pointer to the scope: children are gone, ioctls
  * and polls hold the file, mappings hold the ring's own file.
  *
  * Each scope holds the module, so that it cannot be unloaded while the reaper still has work.
@@ -47,6 +47,7 @@ static void scope_free(struct kscope_scope *scope)
 	WARN_ON_ONCE(kscope_tally_outstanding(&scope->tally));
 	kscope_unwatch(scope);
 	kscope_hook(KSCOPE_POINT_FREEING, 0);
+	kscope_deadline_stop(scope);
 	kscope_lanes_destroy(scope);
 	/* It takes the lock, and so waits for whoever queued the reaper and still holds it. */
 	kscope_buf_drop_all(scope);
@@ -138,6 +139,7 @@ kscope_scope_alloc(const struct kscope_scope_params *params, bool mappable)
 		goto free_tables;
 	scope->memcg = get_mem_cgroup_from_mm(current->mm);
 	__module_get(THIS_MODULE);
+	kscope_deadline_start(scope, params->deadline_ns);
 	kscope_watch(scope);
 	return scope;
 
@@ -322,6 +324,7 @@ void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query)
 	query->cancelled = tally->cancelled;
 	query->cause = tally->cause;
 	query->reserved = 0;
+	query->deadline_ns = scope->deadline.ns;
 	spin_unlock(&scope->lock);
 }
 

@@ -28,7 +28,7 @@ const struct kind kinds[] = {
 		{ "to", T_SLOT, "0" }, { "capacity", T_CAPACITY, "8" },
 		{ "kind", T_FLAGS, "0" }, { "policy", T_FLAGS, "0" },
 		{ "buffers", T_COUNT, "0" }, { "flags", T_FLAGS, "0" },
-		{ "map", T_FLAGS, "1" } } },
+		{ "map", T_FLAGS, "1" }, { "deadline", T_TIME, "0" } } },
 	{ "pin", 16, CHANGES, run_pin, { { "fd", T_FD, "s0" }, SIZE, AT,
 		{ "to", T_SLOT, "0" }, { "addr", T_ADDR, "a0+0" },
 		{ "len", T_LEN, "0x4000" }, { "flags", T_FLAGS, "0" } } },

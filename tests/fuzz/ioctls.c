@@ -195,11 +195,12 @@ static struct obj *obj_new(const struct kscope_scope_create *create, int fd,
 
 long run_create(struct ctx *ctx, const struct arg *args)
 {
-	enum { TO = ARG_REST, CAPACITY, KIND, POLICY, BUFFERS, FLAGS, MAP };
+	enum { TO = ARG_REST, CAPACITY, KIND, POLICY, BUFFERS, FLAGS, MAP, DEADLINE };
 	struct kscope_scope_create create = {
 		.flags = value_of(&args[FLAGS]),
 		.kind = value_of(&args[KIND]),
 		.policy = value_of(&args[POLICY]),
+		.deadline_ns = value_of(&args[DEADLINE]),
 		.capacity = value_of(&args[CAPACITY]),
 		.max_buffers = value_of(&args[BUFFERS]),
 	};

@@ -133,9 +133,11 @@ struct kscope_info {
 #define KSCOPE_FEATURE_INLINE	(1ULL << 3)	/* KSCOPE_KIND_INLINE */
 #define KSCOPE_FEATURE_HELP	(1ULL << 4)	/* waiters help; KSCOPE_SCOPE_NO_HELP */
 #define KSCOPE_FEATURE_POLICIES	(1ULL << 5)	/* KSCOPE_POLICY_* beyond COLLECT */
+#define KSCOPE_FEATURE_DEADLINE	(1ULL << 6)	/* &kscope_scope_create.deadline_ns */
 #define KSCOPE_FEATURES_ALL	(KSCOPE_FEATURE_ORDERED | KSCOPE_FEATURE_FILES | \
 				 KSCOPE_FEATURE_HASH | KSCOPE_FEATURE_INLINE | \
-				 KSCOPE_FEATURE_HELP | KSCOPE_FEATURE_POLICIES)
+				 KSCOPE_FEATURE_HELP | KSCOPE_FEATURE_POLICIES | \
+				 KSCOPE_FEATURE_DEADLINE)
 
 /* Built-in operations; modules register theirs from KSCOPE_OP_PROVIDER on. */
 #define KSCOPE_OP_NOP		0	/* nothing */
@@ -218,6 +220,8 @@ struct kscope_op_info {
  * @max_buffers: in: buffers that can be pinned at a time; 0 for 64
  * @ring_entries: out: the rounded capacity
  * @ring_bytes: out: length of the mapping at KSCOPE_MMAP_RING
+ * @deadline_ns: in: when the scope is cancelled (KSCOPE_CAUSE_DEADLINE), if it still
+ *	lives; 0 for never. One that is past cancels it at once
  *
  * The ioctl returns the scope's fd, which is close-on-exec.
  *
@@ -242,6 +246,7 @@ struct kscope_scope_create {
 	__u32 max_buffers;
 	__u32 ring_entries;
 	__u32 ring_bytes;
+	__u64 deadline_ns;
 };
 
 #define KSCOPE_PIN_READ_ONLY	(1U << 0)	/* children shall only read it */
@@ -524,6 +529,7 @@ struct kscope_release {
  * @cancelled: out: of these, those that never started or stopped part-way
  * @cause: out: KSCOPE_CAUSE_* for which the scope was cancelled first, or 0
  * @reserved: out: 0
+ * @deadline_ns: out: of the scope, or 0
  */
 struct kscope_query {
 	__u32 size;
@@ -545,6 +551,7 @@ struct kscope_query {
 	__u64 cancelled;
 	__u32 cause;
 	__u32 reserved;
+	__u64 deadline_ns;
 };
 
 /*

@@ -107,6 +107,7 @@ struct kscope_scope {
  * @capacity: children outstanding or unread at a time; 0 for 64
  * @max_buffers: buffers pinned at a time; 0 for 64
  * @flags: KSCOPE_SCOPE_*
+ * @deadline_ns: when the scope is cancelled, if it still lives; 0 for never
  */
 struct kscope_scope_params {
 	unsigned int kind;
@@ -114,6 +115,7 @@ struct kscope_scope_params {
 	unsigned int capacity;
 	unsigned int max_buffers;
 	unsigned int flags;
+	__u64 deadline_ns;
 };
 
 /*

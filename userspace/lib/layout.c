@@ -21,7 +21,8 @@ ASSERT_SIZE(kscope_op_info, 72);
 ASSERT_OFFSET(kscope_op_info, access, 28);
 ASSERT_OFFSET(kscope_op_info, name, 40);
 
-ASSERT_SIZE(kscope_scope_create, 32);
+ASSERT_SIZE(kscope_scope_create, 40);
+ASSERT_OFFSET(kscope_scope_create, deadline_ns, 32);
 ASSERT_SIZE(kscope_buf_pin, 24);
 ASSERT_SIZE(kscope_buf_unpin, 24);
 ASSERT_OFFSET(kscope_buf_unpin, blockers, 16);
@@ -55,7 +56,7 @@ ASSERT_OFFSET(kscope_join, decider_child, 40);
 ASSERT_SIZE(kscope_release, 24);
 ASSERT_OFFSET(kscope_release, blockers, 16);
 
-ASSERT_SIZE(kscope_query, 96);
+ASSERT_SIZE(kscope_query, 104);
 ASSERT_OFFSET(kscope_query, pinned_pages, 48);
 ASSERT_OFFSET(kscope_query, cause, 88);
 
