@@ -32,6 +32,7 @@ static_assert(sizeof(struct kscope_cancel) == 32);
 static_assert(sizeof(struct kscope_join) == 72);
 static_assert(sizeof(struct kscope_release) == 24);
 static_assert(sizeof(struct kscope_query) == 104);
+static_assert(sizeof(struct kscope_quiesce) == 16);
 static_assert(sizeof(struct kscope_blocker) == 48);
 static_assert(sizeof(struct kscope_completion) == 64);
 static_assert(offsetof(struct kscope_ring, records) == 64);
@@ -49,6 +50,7 @@ union args {
 	struct kscope_join join;
 	struct kscope_release release;
 	struct kscope_query query;
+	struct kscope_quiesce quiesce;
 };
 
 /**
@@ -434,7 +436,7 @@ static long handle_join(struct call *call)
 	struct kscope_join_result result;
 	int ret;
 
-	if (args->flags & ~KSCOPE_JOIN_ALL || args->cause)
+	if (args->flags & ~KSCOPE_JOIN_ALL)
 		return -EINVAL;
 	ret = kscope_scope_join(call->scope, args->deadline_ns, &result);
 	if (ret)
@@ -448,6 +450,15 @@ static long handle_join(struct call *call)
 	args->nr_failed = result.nr_failed;
 	args->nr_cancelled = result.nr_cancelled;
 	return reply(call, sizeof(*args));
+}
+
+static long handle_quiesce(struct call *call)
+{
+	struct kscope_quiesce *args = &call->args.quiesce;
+
+	if (args->flags & ~KSCOPE_QUIESCE_ALL)
+		return -EINVAL;
+	return kscope_scope_quiesce(call->scope, args->deadline_ns);
 }
 
 static long handle_release(struct call *call)
@@ -502,6 +513,7 @@ static const struct command scope_commands[] = {
 	COMMAND(KSCOPE_IOC_JOIN, struct kscope_join, handle_join),
 	COMMAND(KSCOPE_IOC_RELEASE, struct kscope_release, handle_release),
 	COMMAND(KSCOPE_IOC_QUERY, struct kscope_query, handle_query),
+	COMMAND(KSCOPE_IOC_QUIESCE, struct kscope_quiesce, handle_quiesce),
 };
 
 /*

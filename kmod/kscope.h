@@ -73,6 +73,7 @@ kscope_scope_create(const struct kscope_scope_params *params);
 void kscope_scope_destroy(struct kscope_scope *scope);
 int kscope_scope_join(struct kscope_scope *scope, u64 deadline_ns,
 		      struct kscope_join_result *result);
+int kscope_scope_quiesce(struct kscope_scope *scope, u64 deadline_ns);
 int kscope_scope_release(struct kscope_scope *scope);
 u32 kscope_scope_reap(struct kscope_scope *scope,
 		      struct kscope_completion *records, u32 max);

@@ -112,6 +112,32 @@ int kscope_tally_release(struct kscope_tally *tally)
 }
 
 /**
+ * kscope_tally_reopen() - let a scope that was cancelled take children again
+ * @tally: of the scope
+ *
+ * Return: 0; -EBUSY while anything is outstanding; -ECANCELED if it was cancelled for a cause
+ * that stays, such as its deadline; -ESHUTDOWN if it has been released.
+ */
+int kscope_tally_reopen(struct kscope_tally *tally)
+{
+	if (tally->state == KSCOPE_SCOPE_RELEASED)
+		return -ESHUTDOWN;
+	if (kscope_tally_outstanding(tally))
+		return -EBUSY;
+	switch (tally->cause) {
+	case KSCOPE_CAUSE_NONE:
+	case KSCOPE_CAUSE_CALLER:
+	case KSCOPE_CAUSE_FAILURE:
+	case KSCOPE_CAUSE_SUCCESS:
+		tally->state = KSCOPE_SCOPE_OPEN;
+		tally->cause = KSCOPE_CAUSE_NONE;
+		return 0;
+	default:
+		return -ECANCELED;
+	}
+}
+
+/**
  * kscope_life_cancel() - ask a child to end early
  * @life: of the child
  * @cause: KSCOPE_CAUSE_*; the first one stands

@@ -77,6 +77,7 @@ int kscope_tally_admits(const struct kscope_tally *tally, __u32 unread);
 int kscope_tally_open(const struct kscope_tally *tally);
 int kscope_tally_cancel(struct kscope_tally *tally, __u8 cause);
 int kscope_tally_release(struct kscope_tally *tally);
+int kscope_tally_reopen(struct kscope_tally *tally);
 
 __u8 kscope_policy_cause(__u32 policy, __u16 outcome);
 enum kscope_verdict kscope_life_cancel(struct kscope_life *life, __u8 cause);

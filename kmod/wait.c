@@ -222,6 +222,47 @@ int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete,
 	return ret;
 }
 
+static int scope_reopen(struct kscope_scope *scope)
+{
+	int ret;
+
+	spin_lock(&scope->lock);
+	ret = kscope_tally_reopen(&scope->tally);
+	if (!ret) {
+		WRITE_ONCE(scope->decided, false);
+		memset(&scope->first, 0, sizeof(scope->first));
+		memset(&scope->decider, 0, sizeof(scope->decider));
+	}
+	spin_unlock(&scope->lock);
+	return ret;
+}
+
+/**
+ * kscope_scope_quiesce() - wait until nothing is outstanding, and begin anew
+ * @scope: whose children to wait for
+ * @deadline_ns: CLOCK_MONOTONIC, or 0 for none
+ *
+ * A scope that a caller or its policy has cancelled takes children again, and its first failure
+ * and whose end cancelled it are forgotten. Buffers, hashes and counters stay.
+ *
+ * Context: process context. Not from a child of the same scope.
+ * Return: 0; -ECANCELED if the scope was cancelled for good; -ESHUTDOWN; -ETIMEDOUT;
+ * -ERESTARTSYS.
+ */
+int kscope_scope_quiesce(struct kscope_scope *scope, u64 deadline_ns)
+{
+	int ret;
+
+	do {
+		ret = kscope_scope_wait(scope, U32_MAX, deadline_ns) ?:
+			      scope_reopen(scope);
+	} while (ret == -EBUSY);
+	if (!ret)
+		kscope_scope_notify(scope);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(kscope_scope_quiesce);
+
 /**
  * kscope_scope_join() - wait until nothing is outstanding
  * @scope: whose children to wait for

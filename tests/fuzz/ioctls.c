@@ -195,7 +195,16 @@ static struct obj *obj_new(const struct kscope_scope_create *create, int fd,
 
 long run_create(struct ctx *ctx, const struct arg *args)
 {
-	enum { TO = ARG_REST, CAPACITY, KIND, POLICY, BUFFERS, FLAGS, MAP, DEADLINE };
+	enum {
+		TO = ARG_REST,
+		CAPACITY,
+		KIND,
+		POLICY,
+		BUFFERS,
+		FLAGS,
+		MAP,
+		DEADLINE
+	};
 	struct kscope_scope_create create = {
 		.flags = value_of(&args[FLAGS]),
 		.kind = value_of(&args[KIND]),
@@ -321,11 +330,11 @@ long run_cancel(struct ctx *ctx, const struct arg *args)
 
 long run_join(struct ctx *ctx, const struct arg *args)
 {
-	enum { DEADLINE = ARG_REST, FLAGS, RESERVED };
+	enum { DEADLINE = ARG_REST, FLAGS, CAUSE };
 	struct kscope_join join = {
 		.flags = value_of(&args[FLAGS]),
 		.deadline_ns = value_of(&args[DEADLINE]),
-		.cause = value_of(&args[RESERVED]),
+		.cause = value_of(&args[CAUSE]),
 	};
 
 	return ioctl_make(ctx, args, KSCOPE_IOC_JOIN, &join, sizeof(join));
@@ -358,6 +367,18 @@ long run_query(struct ctx *ctx, const struct arg *args)
 	if (!ret && is_seen(ctx, args))
 		oracle_check_query(&query);
 	return ret;
+}
+
+long run_quiesce(struct ctx *ctx, const struct arg *args)
+{
+	enum { DEADLINE = ARG_REST, FLAGS };
+	struct kscope_quiesce quiesce = {
+		.flags = value_of(&args[FLAGS]),
+		.deadline_ns = value_of(&args[DEADLINE]),
+	};
+
+	return ioctl_make(ctx, args, KSCOPE_IOC_QUIESCE, &quiesce,
+			  sizeof(quiesce));
 }
 
 /* Any command, with a page of zeros that says it has the size of the word. */

@@ -42,6 +42,7 @@ static const struct {
 	    EOPNOTSUPP, EOVERFLOW, ERANGE, ESHUTDOWN, ETIMEDOUT } },
 	{ "cancel", { EALREADY, ENOENT, ESHUTDOWN } },
 	{ "join", { EINTR, ETIMEDOUT } },
+	{ "quiesce", { ECANCELED, EINTR, ESHUTDOWN, ETIMEDOUT } },
 	{ "release", { EBUSY, ESHUTDOWN } },
 	{ "query", {} },
 	/* the last two are what mmap() itself may say of any file */
@@ -102,6 +103,8 @@ void oracle_check_query(const struct kscope_query *q)
 		finding("QUERY: %u unread, %u outstanding of %u, state %u, %llu completed",
 			q->unread, q->outstanding, q->capacity, q->state,
 			q->completed);
+	if (q->state == KSCOPE_SCOPE_OPEN && q->cause)
+		finding("QUERY: open, and cancelled for cause %u", q->cause);
 }
 
 /* Consume completions as a program should. Return: false if somebody else does */

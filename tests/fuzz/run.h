@@ -22,6 +22,7 @@ RUN(cancel);
 RUN(join);
 RUN(release);
 RUN(query);
+RUN(quiesce);
 RUN(ioctl);
 
 /* spawn.c */

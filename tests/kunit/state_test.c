@@ -160,6 +160,34 @@ static void cancelled_scope_admits_nothing(struct kunit *test)
 			-ESHUTDOWN);
 }
 
+static void cancelled_scope_opens_again_unless_for_good(struct kunit *test)
+{
+	struct kscope_life life = {};
+	struct kscope_tally tally;
+	bool for_good;
+	u8 cause;
+
+	for (cause = KSCOPE_CAUSE_NONE; cause <= KSCOPE_CAUSE_PROVIDER;
+	     cause++) {
+		kscope_tally_init(&tally, ENTRIES);
+		make_queued(&life, &tally);
+		if (cause)
+			kscope_tally_cancel(&tally, cause);
+		KUNIT_EXPECT_EQ(test, kscope_tally_reopen(&tally), -EBUSY);
+		kscope_life_end(&life, &tally, 0);
+		for_good = cause && cause != KSCOPE_CAUSE_CALLER &&
+			   cause != KSCOPE_CAUSE_FAILURE &&
+			   cause != KSCOPE_CAUSE_SUCCESS;
+		KUNIT_EXPECT_EQ(test, kscope_tally_reopen(&tally),
+				for_good ? -ECANCELED : 0);
+		KUNIT_EXPECT_EQ(test, kscope_tally_open(&tally),
+				for_good ? -ECANCELED : 0);
+		KUNIT_EXPECT_EQ(test, tally.cause, for_good ? cause : 0);
+		KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), 0);
+		KUNIT_EXPECT_EQ(test, kscope_tally_reopen(&tally), -ESHUTDOWN);
+	}
+}
+
 static void policies_know_what_decides(struct kunit *test)
 {
 	static const u8 fail_fast[] = {
@@ -350,6 +378,7 @@ static struct kunit_case state_cases[] = {
 	KUNIT_CASE(every_phase_counts_as_outstanding),
 	KUNIT_CASE(aborted_child_never_existed),
 	KUNIT_CASE(cancelled_scope_admits_nothing),
+	KUNIT_CASE(cancelled_scope_opens_again_unless_for_good),
 	KUNIT_CASE(policies_know_what_decides),
 	KUNIT_CASE(reserved_child_cannot_be_cancelled),
 	KUNIT_CASE(queued_child_that_is_cancelled_never_starts),

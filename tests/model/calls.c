@@ -232,6 +232,28 @@ bool rule_release(struct world *world, struct scope *scope, int arg)
 	return true;
 }
 
+/* As scope_reopen(). No deadline closes a scope here, and who closes one makes no calls. */
+bool rule_reopen(struct world *world, struct scope *scope, int arg)
+{
+	int expected = scope_taken(scope) ? -EBUSY : 0;
+	int ret;
+
+	if (!may_call(world, scope))
+		return false;
+	if (scope->shut == KSCOPE_SCOPE_RELEASED)
+		expected = -ESHUTDOWN;
+	ret = kscope_tally_reopen(&scope->tally);
+	PROMISE(ret == expected, "the reopening answers wrongly");
+	if (ret)
+		return true;
+	events[REOPENED] += scope->shut == KSCOPE_SCOPE_CANCELLED;
+	scope->shut = KSCOPE_SCOPE_OPEN;
+	scope->cause = KSCOPE_CAUSE_NONE;
+	if (scope->carrying == CARRY_DECISION)
+		scope->carrying = CARRY_NOTHING;
+	return true;
+}
+
 bool rule_read(struct world *world, struct scope *scope, int arg)
 {
 	if (scope->step == STEP_GONE || !scope->honest || !scope->gap)

@@ -141,6 +141,7 @@ enum event {
 	CANCEL_RELEASED,
 	RELEASE_BUSY,
 	RELEASE_AGAIN,
+	REOPENED,
 	CLOSE_BY_CALL,
 	REAPER_AT_ONCE,
 	REAPER_BY_CHILD,
@@ -216,6 +217,7 @@ bool rule_cancel_child(struct world *world, struct scope *scope, int arg);
 bool rule_cancel_scope(struct world *world, struct scope *scope, int arg);
 bool rule_cancel_next(struct world *world, struct scope *scope, int arg);
 bool rule_release(struct world *world, struct scope *scope, int arg);
+bool rule_reopen(struct world *world, struct scope *scope, int arg);
 bool rule_read(struct world *world, struct scope *scope, int arg);
 bool rule_scribble(struct world *world, struct scope *scope, int arg);
 bool rule_close(struct world *world, struct scope *scope, int arg);

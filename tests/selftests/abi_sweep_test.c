@@ -36,11 +36,11 @@ static const struct command commands[] = {
 		true),
 	COMMAND(SPAWN, kscope_spawn, KSCOPE_SPAWN_ALL, 0, true, false),
 	COMMAND(CANCEL, kscope_cancel, KSCOPE_CANCEL_ALL, 0, true, true),
-	COMMAND(JOIN, kscope_join, KSCOPE_JOIN_ALL,
-		offsetof(struct kscope_join, cause), true, true),
+	COMMAND(JOIN, kscope_join, KSCOPE_JOIN_ALL, 0, true, true),
 	COMMAND(RELEASE, kscope_release, KSCOPE_RELEASE_ALL,
 		offsetof(struct kscope_release, reserved), true, false),
 	COMMAND(QUERY, kscope_query, 0, 0, true, true),
+	COMMAND(QUIESCE, kscope_quiesce, KSCOPE_QUIESCE_ALL, 0, true, false),
 };
 
 union argument {
@@ -56,6 +56,7 @@ union argument {
 	struct kscope_join join;
 	struct kscope_release release;
 	struct kscope_query query;
+	struct kscope_quiesce quiesce;
 	__u32 words[64];
 	unsigned char bytes[256];
 };
@@ -404,11 +405,13 @@ TEST_F(sweep, what_is_out_only_may_hold_anything_before)
 	wait.size = sizeof(wait);
 	wait.flags = 0;
 	wait.deadline_ns = 0;
-	wait.cause = 0;
 	EXPECT_EQ(0, xioctl(self->scope, KSCOPE_IOC_JOIN, &wait));
 	EXPECT_EQ(0, wait.first_error);
 	EXPECT_EQ(0, wait.first_child);
 	EXPECT_EQ(0, wait.first_user_data);
+	EXPECT_EQ(0, wait.cause);
+	EXPECT_EQ(0, wait.decider_child);
+	EXPECT_EQ(0, wait.decider_user_data);
 	EXPECT_EQ(0, wait.nr_failed);
 	EXPECT_EQ(0, wait.nr_cancelled);
 

@@ -90,6 +90,7 @@
 #define KSCOPE_IOC_JOIN		_IO(KSCOPE_IOC_MAGIC, 0x15)
 #define KSCOPE_IOC_RELEASE	_IO(KSCOPE_IOC_MAGIC, 0x16)
 #define KSCOPE_IOC_QUERY	_IO(KSCOPE_IOC_MAGIC, 0x17)
+#define KSCOPE_IOC_QUIESCE	_IO(KSCOPE_IOC_MAGIC, 0x18)
 
 #define KSCOPE_NAME_LEN		32
 #define KSCOPE_HASH_NAME_LEN	64
@@ -458,7 +459,7 @@ struct kscope_cancel {
  * @deadline_ns: in: give up then, with -ETIMEDOUT; 0 for never
  * @first_error: out: status of the first child that failed, or 0. Being cancelled
  *	is not failing
- * @cause: in: 0. out: KSCOPE_CAUSE_* for which the scope was cancelled first, or 0
+ * @cause: out: KSCOPE_CAUSE_* for which the scope was cancelled first, or 0
  * @first_child: out: the first child that failed: its handle
  * @first_user_data: out: its user_data
  * @decider_child: out: the child whose end cancelled the scope (KSCOPE_CAUSE_FAILURE,
@@ -551,6 +552,25 @@ struct kscope_query {
 	__u64 cancelled;
 	__u32 cause;
 	__u32 reserved;
+	__u64 deadline_ns;
+};
+
+#define KSCOPE_QUIESCE_ALL	0U	/* &kscope_quiesce.flags */
+
+/**
+ * struct kscope_quiesce - wait for all, and begin anew (KSCOPE_IOC_QUIESCE)
+ * @size: in: sizeof(struct kscope_quiesce)
+ * @flags: in: 0
+ * @deadline_ns: in: give up then, with -ETIMEDOUT; 0 for never
+ *
+ * Waits until nothing is outstanding. Then a scope that was cancelled, by a caller or by its
+ * policy, takes children again: whose end or failure came first is forgotten, buffers, hashes
+ * and counts stay. To end the children first, cancel the scope. -ECANCELED if it was
+ * cancelled for good, as by its deadline; there is nothing outstanding then either.
+ */
+struct kscope_quiesce {
+	__u32 size;
+	__u32 flags;
 	__u64 deadline_ns;
 };
 

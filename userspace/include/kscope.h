@@ -367,6 +367,13 @@ int kscope_join(const struct kscope_scope *scope, __u64 deadline_ns,
 		struct kscope_join *result);
 
 /*
+ * Wait until nothing is outstanding, and let a scope that was cancelled take children again,
+ * with its buffers and hashes. To end the children first, cancel the scope. -ECANCELED: it was
+ * cancelled for good, by its deadline. -ETIMEDOUT, -EINTR.
+ */
+int kscope_quiesce(const struct kscope_scope *scope, __u64 deadline_ns);
+
+/*
  * End the scope: unpin all. -EBUSY while children are outstanding, with blockers as
  * kscope_buf_unpin() tells them. Unread completions stay readable until it is closed.
  */

@@ -48,6 +48,16 @@ int kscope_join(const struct kscope_scope *scope, __u64 deadline_ns,
 	return ret;
 }
 
+int kscope_quiesce(const struct kscope_scope *scope, __u64 deadline_ns)
+{
+	struct kscope_quiesce arg = {
+		.size = sizeof(arg),
+		.deadline_ns = deadline_ns,
+	};
+
+	return ioctl_ret(scope->fd, KSCOPE_IOC_QUIESCE, &arg);
+}
+
 int kscope_release(const struct kscope_scope *scope,
 		   struct kscope_blocker *blockers, unsigned int *nr)
 {
