@@ -68,8 +68,19 @@ static int cancel_one(struct kscope_scope *scope, u64 handle,
 	return counts->already ? -EALREADY : 0;
 }
 
-static int cancel_by_user_data(struct kscope_scope *scope, u64 user_data,
-			       struct kscope_cancel_counts *counts)
+static bool child_is_meant(const struct kscope_child *child, u32 what,
+			   u64 target)
+{
+	if (child->life.phase < KSCOPE_PHASE_QUEUED)
+		return false;
+	if (what == KSCOPE_CANCEL_BUF)
+		return kscope_child_borrows(child, target);
+	return child->desc.user_data == target;
+}
+
+/* Look at all slots. A buffer that goes meanwhile, when nobody borrows it any more, is not missed. */
+static int cancel_meant(struct kscope_scope *scope, u32 what, u64 target,
+			struct kscope_cancel_counts *counts)
 {
 	struct kscope_child *child;
 	u32 slot;
@@ -77,8 +88,7 @@ static int cancel_by_user_data(struct kscope_scope *scope, u64 user_data,
 	spin_lock(&scope->lock);
 	for (slot = 0; slot < scope->nr_touched; slot++) {
 		child = &scope->slots[slot];
-		if (child->life.phase >= KSCOPE_PHASE_QUEUED &&
-		    child->desc.user_data == user_data)
+		if (child_is_meant(child, what, target))
 			child_cancel(child, KSCOPE_CAUSE_CALLER, counts);
 		if (!((slot + 1) % kscope_limit(CANCEL_BURST)))
 			give_way(scope);
@@ -205,8 +215,8 @@ void kscope_scope_carry_out(struct kscope_scope *scope)
 /**
  * kscope_child_cancel() - ask children to end early
  * @scope: whose children
- * @what: KSCOPE_CANCEL_CHILD, _USER_DATA or _SCOPE
- * @target: handle, user_data, or 0
+ * @what: KSCOPE_CANCEL_CHILD, _USER_DATA, _SCOPE or _BUF
+ * @target: handle, user_data, 0, or handle of a buffer
  * @counts: set to what it met
  *
  * Context: process context; does not wait for acknowledgments.
@@ -223,7 +233,8 @@ int kscope_child_cancel(struct kscope_scope *scope, u32 what, u64 target,
 		ret = cancel_one(scope, target, counts);
 		break;
 	case KSCOPE_CANCEL_USER_DATA:
-		ret = cancel_by_user_data(scope, target, counts);
+	case KSCOPE_CANCEL_BUF:
+		ret = cancel_meant(scope, what, target, counts);
 		break;
 	case KSCOPE_CANCEL_SCOPE:
 		if (target)

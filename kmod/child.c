@@ -80,6 +80,27 @@ struct kscope_child *kscope_child_lookup(struct kscope_scope *scope, u64 handle)
 }
 
 /**
+ * kscope_child_borrows() - has the child a lease on a buffer
+ * @child: accepted
+ * @buf: handle
+ *
+ * Context: under the scope's lock.
+ * Return: true if so.
+ */
+bool kscope_child_borrows(const struct kscope_child *child, u64 buf)
+{
+	u32 i;
+
+	lockdep_assert_held(&child->scope->lock);
+	if (child->op->plain)
+		return false;
+	for (i = 0; i < child->nr_leases; i++)
+		if (kscope_child_buf(child, i)->handle == buf)
+			return true;
+	return false;
+}
+
+/**
  * kscope_child_describe() - say who stands in the way
  * @child: accepted
  * @blocker: to fill in

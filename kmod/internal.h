@@ -542,6 +542,7 @@ static inline bool kscope_child_has_file(const struct kscope_child *child)
 /* child.c */
 struct kscope_child *kscope_child_lookup(struct kscope_scope *scope,
 					 u64 handle);
+bool kscope_child_borrows(const struct kscope_child *child, u64 buf);
 void kscope_child_describe(const struct kscope_child *child,
 			   struct kscope_blocker *blocker);
 void kscope_child_drop(struct kscope_child *child);

@@ -236,19 +236,6 @@ void kscope_scope_drained(struct kscope_scope *scope)
 		queue_work(reaper_wq, &scope->reap_work);
 }
 
-static bool child_borrows(const struct kscope_child *child,
-			  const struct kscope_buf *buf)
-{
-	u32 i;
-
-	if (!buf || child->op->plain)
-		return !buf;
-	for (i = 0; i < child->nr_leases; i++)
-		if (kscope_child_buf(child, i) == buf)
-			return true;
-	return false;
-}
-
 static u32 list_blockers(const struct list_head *list,
 			 const struct kscope_buf *buf,
 			 struct kscope_blocker *blockers, u32 max)
@@ -260,7 +247,7 @@ static u32 list_blockers(const struct list_head *list,
 	list_for_each_entry(child, list, node) {
 		if (nr == max || !scan--)
 			break;
-		if (child_borrows(child, buf))
+		if (!buf || kscope_child_borrows(child, buf->handle))
 			kscope_child_describe(child, &blockers[nr++]);
 	}
 	return nr;

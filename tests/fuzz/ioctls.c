@@ -321,6 +321,9 @@ long run_cancel(struct ctx *ctx, const struct arg *args)
 			cancel.target = 0;
 		if (cancel.what == KSCOPE_CANCEL_USER_DATA)
 			cancel.target = args[TARGET].index;
+		if (cancel.what == KSCOPE_CANCEL_BUF)
+			cancel.target =
+				state.bufs[args[TARGET].index % NR_BUFS];
 	}
 	ret = ioctl_make(ctx, args, KSCOPE_IOC_CANCEL, &cancel, sizeof(cancel));
 	if (ctx->slot.obj && is_seen(ctx, args))

@@ -42,7 +42,8 @@ const char *const hash_names[] = {
 	"sha3-256",	"blake2b-256", "crc32", "blake2b-512", NULL
 };
 
-static const char *const cause_words[] = { "child", "user", "scope", NULL };
+static const char *const cause_words[] = { "child", "user", "scope", "buf",
+					   NULL };
 static const char *const offset_words[] = { "ring", "head", NULL };
 static const char *const how_words[] = { "exit", "kill", "stay", "exec", NULL };
 

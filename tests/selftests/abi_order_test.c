@@ -534,7 +534,7 @@ TEST_F(order, values_of_cancel_release_and_hash_open)
 	struct kscope_cancel cancel;
 	unsigned int nr = 9;
 
-	EXPECT_EQ(-EINVAL, cancel_arg(self->scope.fd, 3, 0, &cancel));
+	EXPECT_EQ(-EINVAL, cancel_arg(self->scope.fd, 4, 0, &cancel));
 	EXPECT_EQ(-EINVAL, cancel_arg(self->scope.fd, ~0U, 0, &cancel));
 	EXPECT_EQ(-EINVAL,
 		  cancel_arg(self->scope.fd, KSCOPE_CANCEL_SCOPE, 1, &cancel));

@@ -205,6 +205,44 @@ TEST_F(cancel, all_with_a_user_data_and_no_others)
 	EXPECT_EQ(nr, self->counts.told);
 }
 
+TEST_F(cancel, all_that_borrow_a_buffer_and_no_others)
+{
+	int nr = occupy(self, variant->kind), i, a, b, queued = 0;
+	char *mem = map_anon(2 * PAGE);
+	struct kscope_desc desc;
+
+	ASSERT_LT(0, nr);
+	a = buf_pin(self->scope.fd, mem, PAGE, 0);
+	b = buf_pin(self->scope.fd, mem + PAGE, PAGE, 0);
+	EXPECT_EQ(-ENOENT, cancel_it(self, KSCOPE_CANCEL_BUF, a));
+	/* In an ordered scope they wait behind the sleeper; else for a file that may block. */
+	for (i = 0; i < 30; i++) {
+		desc = desc_file(KSCOPE_OP_READ, 0, 0, i % 3 ? a : b, 0, 1);
+		desc.fd = memfd_create("cancel", MFD_CLOEXEC);
+		desc.user_data = i % 3;
+		queued += spawn_one(self->scope.fd, desc, NULL) == 1;
+		close(desc.fd);
+	}
+	ASSERT_EQ(30, queued);
+	EXPECT_EQ(-ENOENT, cancel_it(self, KSCOPE_CANCEL_BUF, 1ULL << 32 | a));
+	EXPECT_EQ(-ENOENT, cancel_it(self, KSCOPE_CANCEL_BUF, 0));
+	EXPECT_EQ(-EBUSY, buf_unpin(self->scope.fd, a));
+	EXPECT_EQ(0, cancel_it(self, KSCOPE_CANCEL_BUF, a));
+	EXPECT_COUNTS(20, 0, 0);
+	EXPECT_EQ(20, ring_unread(&self->scope));
+	while (reap(&self->scope, &self->c)) {
+		EXPECT_LT(0, self->c.user_data);
+		EXPECT_EQ(KSCOPE_NEVER_STARTED, self->c.outcome);
+		EXPECT_EQ(KSCOPE_CAUSE_CALLER, self->c.cause);
+	}
+	EXPECT_EQ(0, buf_unpin(self->scope.fd, a));
+	EXPECT_EQ(-ENOENT, cancel_it(self, KSCOPE_CANCEL_BUF, a));
+	EXPECT_EQ(-EBUSY, buf_unpin(self->scope.fd, b));
+	EXPECT_EQ(0, cancel_it(self, KSCOPE_CANCEL_BUF, b));
+	EXPECT_COUNTS(10, 0, 0);
+	munmap(mem, 2 * PAGE);
+}
+
 TEST_F(cancel, scope_takes_no_more_children_and_tells_those_it_has)
 {
 	int nr = occupy(self, variant->kind), i;

@@ -423,6 +423,7 @@ struct kscope_spawn {
 #define KSCOPE_CANCEL_CHILD	0	/* the child whose handle is @target */
 #define KSCOPE_CANCEL_USER_DATA	1	/* every child whose user_data is @target */
 #define KSCOPE_CANCEL_SCOPE	2	/* all of them, and refuse new ones from now on */
+#define KSCOPE_CANCEL_BUF	3	/* every child that borrows the buffer @target */
 
 #define KSCOPE_CANCEL_ALL	0U	/* &kscope_cancel.flags */
 
@@ -430,7 +431,7 @@ struct kscope_spawn {
  * struct kscope_cancel - ask children to end early (KSCOPE_IOC_CANCEL)
  * @size: in: sizeof(struct kscope_cancel)
  * @flags: in: 0
- * @what: in: KSCOPE_CANCEL_CHILD, _USER_DATA or _SCOPE
+ * @what: in: KSCOPE_CANCEL_CHILD, _USER_DATA, _SCOPE or _BUF
  * @never_started: out: children that had not started, and now never will
  * @told: out: running children that have now been told
  * @already: out: running children that had been told before
@@ -438,7 +439,7 @@ struct kscope_spawn {
  *
  * A cancelled child still leaves exactly one completion. For a single child: -ENOENT
  * if it has ended or never was, -EALREADY if it had been told. For user_data: -ENOENT
- * if no child carries it.
+ * if no child carries it; for a buffer: if there is none, or no child borrows it.
  */
 struct kscope_cancel {
 	__u32 size;

@@ -28,6 +28,12 @@ int kscope_cancel_user_data(const struct kscope_scope *scope, __u64 user_data,
 	return cancel(scope, KSCOPE_CANCEL_USER_DATA, user_data, counts);
 }
 
+int kscope_cancel_buf(const struct kscope_scope *scope, int buf,
+		      struct kscope_cancel *counts)
+{
+	return cancel(scope, KSCOPE_CANCEL_BUF, (__u32)buf, counts);
+}
+
 int kscope_cancel_scope(const struct kscope_scope *scope,
 			struct kscope_cancel *counts)
 {
