@@ -6,6 +6,7 @@
 #ifndef KSCOPE_COMPAT_H
 #define KSCOPE_COMPAT_H
 
+#include <linux/eventfd.h>
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
@@ -66,6 +67,15 @@ hrtimer_setup(struct hrtimer *timer,
 	timer->function = function;
 }
 #endif
+
+static inline void kscope_eventfd_signal(struct eventfd_ctx *event)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+	eventfd_signal(event, 1);
+#else
+	eventfd_signal(event);
+#endif
+}
 
 /* Since 6.8 vfs_iocb_iter_write() itself holds off a freeze of the file system. */
 static inline ssize_t kscope_iocb_write(struct kiocb *iocb,

@@ -19,7 +19,7 @@
  *   mm->mmap_lock                             (pin.c, file.c's mmap; alone)
  *   scope->lock                               spinlock, process context
  *     the locks of the workqueue core         queue_work()
- *     the locks of a wait queue               wake_up_var()
+ *     the locks of a wait queue               wake_up_var(), eventfd_signal()
  *     what the cancel callback of an op takes
  *     what fput(), put_cred() and module_put() take
  *
@@ -63,6 +63,7 @@
 #define KSCOPE_BLOCK_RUN 1UL
 
 struct crypto_shash;
+struct eventfd_ctx;
 struct file;
 struct kscope_bay;
 struct kscope_draft;
@@ -308,6 +309,7 @@ struct kscope_deadline {
  * @bay_busy: A
  * @ring: C
  * @wait: A woken when a child has ended or the state has changed
+ * @event: S, but who only wants to know if there is one looks without; told of completions
  * @first: S the first failure
  * @decider: S the child whose end made the policy cancel the scope
  * @decided: S, but who has set it looks without; that cancel is not done yet
@@ -343,6 +345,7 @@ struct kscope_scope {
 	unsigned long bay_busy;
 	struct kscope_ringbuf *ring;
 	wait_queue_head_t wait;
+	struct eventfd_ctx *event;
 	struct {
 		int status;
 		u64 child;
@@ -548,6 +551,10 @@ void kscope_child_describe(const struct kscope_child *child,
 void kscope_child_drop(struct kscope_child *child);
 void kscope_child_drop_file(struct kscope_child *child);
 
+/* event.c */
+void kscope_event_set(struct kscope_scope *scope, struct eventfd_ctx *event);
+void kscope_event_signal(struct kscope_scope *scope);
+
 /* wait.c */
 int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete,
 		      u64 deadline_ns);
@@ -567,6 +574,8 @@ static inline void kscope_scope_notify(struct kscope_scope *scope)
 	/* A full barrier; pairs with prepare_to_wait() and with poll_wait(). */
 	if (wq_has_sleeper(&scope->wait))
 		kscope_scope_wake(scope);
+	if (unlikely(READ_ONCE(scope->event)))
+		kscope_event_signal(scope);
 }
 
 /**

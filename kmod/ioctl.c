@@ -9,6 +9,7 @@
  * the fact.
  */
 #include <linux/anon_inodes.h>
+#include <linux/eventfd.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/nospec.h>
@@ -33,6 +34,7 @@ static_assert(sizeof(struct kscope_join) == 72);
 static_assert(sizeof(struct kscope_release) == 24);
 static_assert(sizeof(struct kscope_query) == 104);
 static_assert(sizeof(struct kscope_quiesce) == 16);
+static_assert(sizeof(struct kscope_eventfd) == 16);
 static_assert(sizeof(struct kscope_blocker) == 48);
 static_assert(sizeof(struct kscope_completion) == 64);
 static_assert(offsetof(struct kscope_ring, records) == 64);
@@ -51,6 +53,7 @@ union args {
 	struct kscope_release release;
 	struct kscope_query query;
 	struct kscope_quiesce quiesce;
+	struct kscope_eventfd eventfd;
 };
 
 /**
@@ -489,6 +492,22 @@ static long handle_query(struct call *call)
 	return reply(call, sizeof(*args));
 }
 
+static long handle_eventfd(struct call *call)
+{
+	struct kscope_eventfd *args = &call->args.eventfd;
+	struct eventfd_ctx *event = NULL;
+
+	if (args->flags & ~KSCOPE_EVENTFD_ALL || args->reserved ||
+	    args->fd < -1)
+		return -EINVAL;
+	if (args->fd >= 0)
+		event = eventfd_ctx_fdget(args->fd);
+	if (IS_ERR(event))
+		return PTR_ERR(event);
+	kscope_event_set(call->scope, event);
+	return 0;
+}
+
 #define COMMAND(number, type, handler) \
 	[_IOC_NR(number)] = {          \
 		.size = sizeof(type),  \
@@ -514,6 +533,7 @@ static const struct command scope_commands[] = {
 	COMMAND(KSCOPE_IOC_RELEASE, struct kscope_release, handle_release),
 	COMMAND(KSCOPE_IOC_QUERY, struct kscope_query, handle_query),
 	COMMAND(KSCOPE_IOC_QUIESCE, struct kscope_quiesce, handle_quiesce),
+	COMMAND(KSCOPE_IOC_EVENTFD, struct kscope_eventfd, handle_eventfd),
 };
 
 /*

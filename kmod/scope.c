@@ -53,6 +53,7 @@ static void scope_free(struct kscope_scope *scope)
 	kscope_buf_drop_all(scope);
 	kscope_hash_drop_all(scope);
 	kscope_ring_put(scope->ring);
+	kscope_event_set(scope, NULL);
 	kfree(scope->bay);
 	kvfree(scope->bufs);
 	kvfree(scope->slots);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -382,6 +383,24 @@ long run_quiesce(struct ctx *ctx, const struct arg *args)
 
 	return ioctl_make(ctx, args, KSCOPE_IOC_QUIESCE, &quiesce,
 			  sizeof(quiesce));
+}
+
+long run_eventfd(struct ctx *ctx, const struct arg *args)
+{
+	enum { EVENT = ARG_REST, FLAGS, RESERVED };
+	int fd = value_of(&args[EVENT]) % 2 ? eventfd(0, EFD_CLOEXEC) :
+					      (int)value_of(&args[EVENT]) - 1;
+	struct kscope_eventfd event = {
+		.flags = value_of(&args[FLAGS]),
+		.fd = fd,
+		.reserved = value_of(&args[RESERVED]),
+	};
+	long ret = ioctl_make(ctx, args, KSCOPE_IOC_EVENTFD, &event,
+			      sizeof(event));
+
+	if (value_of(&args[EVENT]) % 2)
+		close(fd);
+	return ret;
 }
 
 /* Any command, with a page of zeros that says it has the size of the word. */

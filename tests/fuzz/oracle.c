@@ -43,6 +43,7 @@ static const struct {
 	{ "cancel", { EALREADY, ENOENT, ESHUTDOWN } },
 	{ "join", { EINTR, ETIMEDOUT } },
 	{ "quiesce", { ECANCELED, EINTR, ESHUTDOWN, ETIMEDOUT } },
+	{ "eventfd", {} }, /* EBADF is common here */
 	{ "release", { EBUSY, ESHUTDOWN } },
 	{ "query", {} },
 	/* the last two are what mmap() itself may say of any file */

@@ -23,6 +23,7 @@ RUN(join);
 RUN(release);
 RUN(query);
 RUN(quiesce);
+RUN(eventfd);
 RUN(ioctl);
 
 /* spawn.c */

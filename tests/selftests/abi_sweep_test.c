@@ -41,6 +41,8 @@ static const struct command commands[] = {
 		offsetof(struct kscope_release, reserved), true, false),
 	COMMAND(QUERY, kscope_query, 0, 0, true, true),
 	COMMAND(QUIESCE, kscope_quiesce, KSCOPE_QUIESCE_ALL, 0, true, false),
+	COMMAND(EVENTFD, kscope_eventfd, KSCOPE_EVENTFD_ALL,
+		offsetof(struct kscope_eventfd, reserved), true, false),
 };
 
 union argument {
@@ -57,6 +59,7 @@ union argument {
 	struct kscope_release release;
 	struct kscope_query query;
 	struct kscope_quiesce quiesce;
+	struct kscope_eventfd eventfd;
 	__u32 words[64];
 	unsigned char bytes[256];
 };
@@ -125,6 +128,9 @@ static int prepare(FIXTURE_DATA(sweep) * self, const struct command *command,
 		break;
 	case KSCOPE_IOC_CANCEL:
 		arg->cancel.what = KSCOPE_CANCEL_SCOPE;
+		break;
+	case KSCOPE_IOC_EVENTFD:
+		arg->eventfd.fd = -1;
 		break;
 	}
 	return ret < 0 ? ret : 0;

@@ -41,7 +41,7 @@
  * EAGAIN     no free child slot, or the completion ring could overflow: reap
  *            completions, then spawn again
  * EALREADY   the child was told to cancel before
- * EBADF      the fd of a file operation is not open for that access
+ * EBADF      the fd is not open, or, for a file operation, not for that access
  * EBADMSG    a piece of the running digest is missing: an earlier one failed, was
  *            cancelled, or never came
  * EBUSY      children are outstanding: on the scope (RELEASE) or on the buffer
@@ -91,6 +91,7 @@
 #define KSCOPE_IOC_RELEASE	_IO(KSCOPE_IOC_MAGIC, 0x16)
 #define KSCOPE_IOC_QUERY	_IO(KSCOPE_IOC_MAGIC, 0x17)
 #define KSCOPE_IOC_QUIESCE	_IO(KSCOPE_IOC_MAGIC, 0x18)
+#define KSCOPE_IOC_EVENTFD	_IO(KSCOPE_IOC_MAGIC, 0x19)
 
 #define KSCOPE_NAME_LEN		32
 #define KSCOPE_HASH_NAME_LEN	64
@@ -573,6 +574,26 @@ struct kscope_quiesce {
 	__u32 size;
 	__u32 flags;
 	__u64 deadline_ns;
+};
+
+#define KSCOPE_EVENTFD_ALL	0U	/* &kscope_eventfd.flags */
+
+/**
+ * struct kscope_eventfd - count completions in an eventfd (KSCOPE_IOC_EVENTFD)
+ * @size: in: sizeof(struct kscope_eventfd)
+ * @flags: in: 0
+ * @fd: in: an eventfd, in the place of the one before; -1 for none
+ * @reserved: 0
+ *
+ * It becomes readable when completions are posted, and at once if some are unread: one is
+ * added each time that children have ended, not for each of them. The scope does not keep the
+ * eventfd's file open.
+ */
+struct kscope_eventfd {
+	__u32 size;
+	__u32 flags;
+	__s32 fd;
+	__u32 reserved;
 };
 
 /*

@@ -382,6 +382,12 @@ int kscope_quiesce(const struct kscope_scope *scope, __u64 deadline_ns);
 int kscope_release(const struct kscope_scope *scope,
 		   struct kscope_blocker *blockers, unsigned int *nr);
 
+/*
+ * Let an eventfd count up whenever children have ended; -1: none any more. It may be closed
+ * afterwards. A loop that can wait for any fd does not need it: scope->fd polls as readable.
+ */
+int kscope_eventfd(const struct kscope_scope *scope, int fd);
+
 /* Counts and states. */
 int kscope_query(const struct kscope_scope *scope, struct kscope_query *query);
 

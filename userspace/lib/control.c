@@ -79,6 +79,13 @@ int kscope_release(const struct kscope_scope *scope,
 	return ret;
 }
 
+int kscope_eventfd(const struct kscope_scope *scope, int fd)
+{
+	struct kscope_eventfd arg = { .size = sizeof(arg), .fd = fd };
+
+	return ioctl_ret(scope->fd, KSCOPE_IOC_EVENTFD, &arg);
+}
+
 int kscope_query(const struct kscope_scope *scope, struct kscope_query *query)
 {
 	*query = (struct kscope_query){ .size = sizeof(*query) };

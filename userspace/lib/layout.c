@@ -61,6 +61,7 @@ ASSERT_OFFSET(kscope_query, pinned_pages, 48);
 ASSERT_OFFSET(kscope_query, cause, 88);
 
 ASSERT_SIZE(kscope_quiesce, 16);
+ASSERT_SIZE(kscope_eventfd, 16);
 
 ASSERT_SIZE(kscope_completion, 64);
 ASSERT_OFFSET(kscope_completion, status, 16);
