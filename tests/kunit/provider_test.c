@@ -47,12 +47,14 @@ static int fake_run(struct kscope_child *child)
 	return fake->status;
 }
 
+#define FAILS 7 /* user_data of a quick child that does */
+
 static int quick_run(struct kscope_child *child)
 {
 	atomic_inc(&fake->runs);
 	if (current == fake->task)
 		atomic_inc(&fake->own_runs);
-	return 0;
+	return kscope_child_desc(child)->user_data == FAILS ? -EIO : 0;
 }
 
 static void fake_cancel(struct kscope_child *child)
@@ -355,6 +357,40 @@ static void spawner_of_an_inline_scope_runs_children(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kscope_scope_release(fake->scope), 0);
 }
 
+/* The caller of an inline scope with a policy, for another module */
+static void failure_ends_an_inline_spawn(struct kunit *test)
+{
+	struct kscope_scope_params params = {
+		.capacity = 8,
+		.kind = KSCOPE_KIND_INLINE,
+		.policy = KSCOPE_POLICY_FAIL_FAST,
+	};
+	struct kscope_desc descs[4] = {};
+	struct kscope_join_result result;
+	u64 handles[4];
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(descs); i++) {
+		descs[i].op = fake->quick.number;
+		descs[i].user_data = i == 1 ? FAILS : i;
+	}
+	kscope_scope_destroy(fake->scope);
+	fake->scope = kscope_scope_create(&params);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(fake->scope));
+	KUNIT_EXPECT_EQ(test,
+			kscope_child_spawn(fake->scope, descs, 4, handles), 2);
+	KUNIT_EXPECT_EQ(test, atomic_read(&fake->runs), 2);
+	KUNIT_EXPECT_EQ(test, kscope_scope_join(fake->scope, 0, &result), 0);
+	KUNIT_EXPECT_EQ(test, result.cause, KSCOPE_CAUSE_FAILURE);
+	KUNIT_EXPECT_EQ(test, result.decider_child, handles[1]);
+	KUNIT_EXPECT_EQ(test, result.decider_user_data, FAILS);
+	KUNIT_EXPECT_EQ(test, kscope_child_spawn(fake->scope, descs, 4, NULL),
+			-ECANCELED);
+	KUNIT_EXPECT_EQ(test, kscope_scope_quiesce(fake->scope, 0), 0);
+	KUNIT_EXPECT_EQ(test, kscope_child_spawn(fake->scope, descs, 1, NULL),
+			1);
+}
+
 static struct kunit_case provider_cases[] = {
 	KUNIT_CASE(registered_op_runs),
 	KUNIT_CASE(nonsense_from_an_op_is_an_io_error),
@@ -369,6 +405,7 @@ static struct kunit_case provider_cases[] = {
 	KUNIT_CASE(join_does_not_help_where_it_shall_not),
 	KUNIT_CASE(join_leaves_blocking_children_to_the_lanes),
 	KUNIT_CASE(spawner_of_an_inline_scope_runs_children),
+	KUNIT_CASE(failure_ends_an_inline_spawn),
 	{}
 };
 
