@@ -78,7 +78,7 @@ static bool child_is_meant(const struct kscope_child *child, u32 what,
 	return child->desc.user_data == target;
 }
 
-/* Look at all slots. A buffer that goes meanwhile, when nobody borrows it any more, is not missed. */
+/* Look at all slots. Nobody misses a buffer that goes meanwhile: it is not borrowed any more. */
 static int cancel_meant(struct kscope_scope *scope, u32 what, u64 target,
 			struct kscope_cancel_counts *counts)
 {

@@ -59,8 +59,8 @@ static bool child_finish(struct kscope_child *child,
 }
 
 /*
- * kscope_children_end(), but for what becomes of the head of the list. @end is kscope_child_end(), or
- * what is inline.
+ * kscope_children_end(), but for what becomes of the head of the list. @end is kscope_child_end(),
+ * or what is inline.
  */
 static __always_inline void
 children_end(struct kscope_scope *scope, struct list_head *children,

@@ -8,8 +8,8 @@
  *
  * References. A child refers to its buffers by their places in the table, and to its hash by a
  * plain pointer: its lease keeps the buffer, and both live until the scope is released, which is
- * refused while it is outstanding. It refers to its scope by a plain pointer for the same reason. Its op and
- * its file it holds by real references, dropped when it ends.
+ * refused while it is outstanding. It refers to its scope by a plain pointer for the same reason.
+ * Its op and its file it holds by real references, dropped when it ends.
  *
  * Ops that borrow nothing and report nothing are plain: there is nothing to resolve and nothing
  * to drop.

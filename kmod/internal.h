@@ -184,8 +184,8 @@ struct kscope_ringbuf {
  * @scope: C once the slot was used
  * @carry: S, then R
  *
- * Two cache lines, as a scope pays for all of its slots. Plain children have but user_data of @desc,
- * and neither @nr_leases nor @done nor @value.
+ * Two cache lines, as a scope pays for all of its slots. Plain children have but user_data of
+ * @desc, and neither @nr_leases nor @done nor @value.
  */
 struct kscope_child {
 	union {

@@ -61,8 +61,8 @@ static const struct file_operations ring_fops = {
 };
 
 /*
- * Pages that lie together are found, zeroed and charged at once. Each is a page of its own from then
- * on, as a program may keep one of them mapped.
+ * Pages that lie together are found, zeroed and charged at once. Each is a page of its own from
+ * then on, as a program may keep one of them mapped.
  */
 static u32 pages_alloc(struct kscope_ringbuf *ring, u32 wanted)
 {

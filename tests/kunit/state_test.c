@@ -190,30 +190,23 @@ static void cancelled_scope_opens_again_unless_for_good(struct kunit *test)
 
 static void policies_know_what_decides(struct kunit *test)
 {
-	static const u8 fail_fast[] = {
+	static const u8 fail_fast[KSCOPE_FINISHED_ANYWAY + 1] = {
 		[KSCOPE_FAILED] = KSCOPE_CAUSE_FAILURE,
 	};
-	static const u8 race[] = {
+	static const u8 race[KSCOPE_FINISHED_ANYWAY + 1] = {
 		[KSCOPE_FINISHED] = KSCOPE_CAUSE_SUCCESS,
 		[KSCOPE_FINISHED_ANYWAY] = KSCOPE_CAUSE_SUCCESS,
 	};
-	u16 outcome;
+	u8 cause;
+	u16 i;
 
-	for (outcome = KSCOPE_FINISHED; outcome <= KSCOPE_FINISHED_ANYWAY;
-	     outcome++) {
-		KUNIT_EXPECT_EQ(test,
-				kscope_policy_cause(KSCOPE_POLICY_COLLECT,
-						    outcome),
-				KSCOPE_CAUSE_NONE);
-		KUNIT_EXPECT_EQ(
-			test,
-			kscope_policy_cause(KSCOPE_POLICY_FAIL_FAST, outcome),
-			outcome < ARRAY_SIZE(fail_fast) ? fail_fast[outcome] :
-							  0);
-		KUNIT_EXPECT_EQ(test,
-				kscope_policy_cause(KSCOPE_POLICY_FIRST_SUCCESS,
-						    outcome),
-				race[outcome]);
+	for (i = KSCOPE_FINISHED; i <= KSCOPE_FINISHED_ANYWAY; i++) {
+		cause = kscope_policy_cause(KSCOPE_POLICY_COLLECT, i);
+		KUNIT_EXPECT_EQ(test, cause, KSCOPE_CAUSE_NONE);
+		cause = kscope_policy_cause(KSCOPE_POLICY_FAIL_FAST, i);
+		KUNIT_EXPECT_EQ(test, cause, fail_fast[i]);
+		cause = kscope_policy_cause(KSCOPE_POLICY_FIRST_SUCCESS, i);
+		KUNIT_EXPECT_EQ(test, cause, race[i]);
 	}
 }
 

@@ -68,12 +68,18 @@ static void count_end(struct counts *counts, __u16 outcome)
 /* What the policy should say of it */
 static __u8 verdict_of_policy(__u16 outcome)
 {
-	if (POLICY == KSCOPE_POLICY_FAIL_FAST && outcome == KSCOPE_FAILED)
-		return KSCOPE_CAUSE_FAILURE;
-	if (POLICY == KSCOPE_POLICY_FIRST_SUCCESS &&
-	    (outcome == KSCOPE_FINISHED || outcome == KSCOPE_FINISHED_ANYWAY))
-		return KSCOPE_CAUSE_SUCCESS;
-	return KSCOPE_CAUSE_NONE;
+	bool fails = outcome == KSCOPE_FAILED;
+	bool succeeds = outcome == KSCOPE_FINISHED ||
+			outcome == KSCOPE_FINISHED_ANYWAY;
+
+	switch (POLICY) {
+	case KSCOPE_POLICY_FAIL_FAST:
+		return fails ? KSCOPE_CAUSE_FAILURE : KSCOPE_CAUSE_NONE;
+	case KSCOPE_POLICY_FIRST_SUCCESS:
+		return succeeds ? KSCOPE_CAUSE_SUCCESS : KSCOPE_CAUSE_NONE;
+	default:
+		return KSCOPE_CAUSE_NONE;
+	}
 }
 
 /* As kscope_scope_doom() */

@@ -285,9 +285,11 @@ struct swap {
 };
 
 /* For which the policy of this world cancels */
-#define CAUSE_DECIDED                                                   \
-	(POLICY == KSCOPE_POLICY_FIRST_SUCCESS ? KSCOPE_CAUSE_SUCCESS : \
-						 KSCOPE_CAUSE_FAILURE)
+#if POLICY == KSCOPE_POLICY_FIRST_SUCCESS
+#define CAUSE_DECIDED KSCOPE_CAUSE_SUCCESS
+#else
+#define CAUSE_DECIDED KSCOPE_CAUSE_FAILURE
+#endif
 
 static const __u8 causes[] = { KSCOPE_CAUSE_NONE, KSCOPE_CAUSE_CALLER,
 			       KSCOPE_CAUSE_CLOSE, CAUSE_DECIDED };

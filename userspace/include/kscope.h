@@ -348,8 +348,8 @@ int kscope_next(struct kscope_scope *scope,
 
 /*
  * Ask for an early end of one child, of all with a user_data, of all that borrow a buffer, or
- * of all; the last one also stops new spawns. @counts may be NULL. Being asked is not yet having ended: wait
- * for the completions, or join. -ENOENT: none found; -EALREADY: asked before.
+ * of all; the last one also stops new spawns. @counts may be NULL. Being asked is not yet
+ * having ended: wait for the completions, or join. -ENOENT: none found; -EALREADY: asked before.
  */
 int kscope_cancel_child(const struct kscope_scope *scope, __u64 child,
 			struct kscope_cancel *counts);
