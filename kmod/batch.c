@@ -204,6 +204,15 @@ static void batch_claim(struct kscope_batch *batch)
 	kscope_scope_helped(scope)->nr_busy++;
 }
 
+/* In an inline scope with a policy none is accepted after the one that decides. */
+static __always_inline void batch_single_out(struct kscope_batch *batch)
+{
+	if (batch->scope->claim_work || batch->nr <= 1)
+		return;
+	batch->nr = 1;
+	batch->error = 0;
+}
+
 static __always_inline void batch_accept(struct kscope_batch *batch)
 {
 	lockdep_assert_held(&batch->scope->lock);
@@ -214,10 +223,12 @@ static __always_inline void batch_accept(struct kscope_batch *batch)
 		batch_queue(batch);
 		return;
 	}
-	if (batch->nr == 1) /* the same, without a loop */
+	if (batch->nr == 1) { /* the same, without a loop */
 		batch_admit(batch, 1, &batch->claim.children, START);
-	else
+	} else {
+		batch_single_out(batch);
 		batch_admit(batch, batch->nr, &batch->claim.children, START);
+	}
 	if (batch->nr)
 		batch_claim(batch);
 	else
@@ -246,7 +257,7 @@ static __always_inline void batch_run(struct kscope_batch *batch)
 	kscope_queue_kick(queue);
 	batch->enough = kscope_scope_has(scope, batch->min_complete);
 	spin_unlock(&scope->lock);
-	kscope_claim_ended(scope);
+	kscope_scope_notify(scope);
 }
 
 static __always_inline int batch_settle(struct kscope_batch *batch)
@@ -258,21 +269,29 @@ static __always_inline int batch_settle(struct kscope_batch *batch)
 }
 
 /**
- * kscope_bay_get() - take the scope's room for a batch that is not tiny
- * @scope: whose; the room comes with the first such batch, and stays
+ * kscope_batch_use_bay() - give a batch the scope's room for those that are not tiny
+ * @batch: of whose scope; if another call has the room, or if there is no memory, it makes do
+ *
+ * The room comes with the first such batch, and stays.
  *
  * Context: process context; may sleep. kscope_batch_end() gives it back.
- * Return: the room, or NULL if another call has it or if there is no memory.
  */
-struct kscope_bay *kscope_bay_get(struct kscope_scope *scope)
+void kscope_batch_use_bay(struct kscope_batch *batch)
 {
+	struct kscope_scope *scope = batch->scope;
+
 	if (test_and_set_bit_lock(0, &scope->bay_busy))
-		return NULL;
+		return;
 	if (!scope->bay)
 		scope->bay = kmalloc(sizeof(*scope->bay), KSCOPE_GFP);
-	if (!scope->bay)
+	if (!scope->bay) {
 		clear_bit_unlock(0, &scope->bay_busy);
-	return scope->bay;
+		return;
+	}
+	batch->bay = scope->bay;
+	batch->room = scope->bay->descs;
+	batch->drafts = scope->bay->drafts;
+	batch->max = KSCOPE_BATCH;
 }
 
 /**
@@ -322,6 +341,8 @@ int kscope_batch_reserve(struct kscope_batch *batch, u64 *handles)
 	kscope_hook(KSCOPE_POINT_DRAFTED, batch->descs->user_data);
 	spin_lock(&scope->lock);
 	batch_fit(batch);
+	if (scope->kind == KSCOPE_KIND_INLINE)
+		batch_single_out(batch);
 	batch_admit(batch, batch->nr, &batch->children, RESERVE);
 	spin_unlock(&scope->lock);
 	batch_drop(batch, nr_drafted);

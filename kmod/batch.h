@@ -151,7 +151,7 @@ static __always_inline void kscope_batch_draft(struct kscope_batch *batch)
 }
 
 /* batch.c */
-struct kscope_bay *kscope_bay_get(struct kscope_scope *scope);
+void kscope_batch_use_bay(struct kscope_batch *batch);
 int kscope_batch_spawn(struct kscope_batch *batch);
 int kscope_batch_reserve(struct kscope_batch *batch, u64 *handles);
 int kscope_batch_publish(struct kscope_batch *batch);
@@ -173,21 +173,16 @@ static inline void kscope_batch_begin(struct kscope_batch *batch,
 				      struct kscope_scope *scope, u32 nr,
 				      u32 min_complete)
 {
-	struct kscope_bay *bay = NULL;
-
-	if (nr > KSCOPE_FEW)
-		bay = kscope_bay_get(scope);
 	batch->scope = scope;
 	batch->now = ktime_get_ns();
 	batch->enough = false;
 	batch->min_complete = min_complete;
-	batch->bay = bay;
-	batch->room = bay ? bay->descs : batch->few_descs;
-	batch->drafts = bay ? bay->drafts : batch->few_drafts;
-	batch->max = bay ? KSCOPE_BATCH : KSCOPE_FEW;
-	if (unlikely(!scope->claim_work) && scope->kind == KSCOPE_KIND_INLINE)
-		batch->max =
-			1; /* none is accepted after the one that decides */
+	batch->bay = NULL;
+	batch->room = batch->few_descs;
+	batch->drafts = batch->few_drafts;
+	batch->max = KSCOPE_FEW;
+	if (nr > KSCOPE_FEW)
+		kscope_batch_use_bay(batch);
 	batch->descs = batch->room;
 }
 

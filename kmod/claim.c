@@ -131,17 +131,8 @@ void kscope_child_end(struct kscope_scope *scope, struct kscope_child *child,
 	child_end(scope, child, record);
 }
 
-/**
- * kscope_scope_decide() - let the scope's policy look at children that have just ended, in order
- * @scope: whose; its policy is not KSCOPE_POLICY_COLLECT
- * @from: place of the first record in the ring
- * @to: after the last
- *
- * The first that decides something does so.
- *
- * Context: under the scope's lock.
- */
-void kscope_scope_decide(struct kscope_scope *scope, u32 from, u32 to)
+/* Let the policy look at those that have just ended, in order. The first that decides does so. */
+static void scope_decide(struct kscope_scope *scope, u32 from, u32 to)
 {
 	const struct kscope_completion *record;
 	u32 mask = scope->ring->entries - 1;
@@ -154,9 +145,24 @@ void kscope_scope_decide(struct kscope_scope *scope, u32 from, u32 to)
 			continue;
 		scope->decider.child = record->child;
 		scope->decider.user_data = record->user_data;
-		WRITE_ONCE(scope->decided, true);
+		kscope_scope_set_urgent(scope, KSCOPE_URGENT_DECISION, true);
 		kscope_scope_doom(scope, cause);
 	}
+}
+
+/**
+ * kscope_scope_at_end() - what the end of children leads to in few scopes
+ * @scope: whose, with @at_end
+ * @tail: after their records, which are written but not published
+ *
+ * Context: under the scope's lock.
+ */
+void kscope_scope_at_end(struct kscope_scope *scope, u32 tail)
+{
+	if (scope->at_end & KSCOPE_END_DECIDES)
+		scope_decide(scope, scope->ring->tail, tail);
+	if (scope->at_end & KSCOPE_END_REAPS)
+		kscope_scope_drained(scope);
 }
 
 /**
@@ -167,8 +173,7 @@ void kscope_scope_decide(struct kscope_scope *scope, u32 from, u32 to)
  * Leases are dropped before a completion can be seen, so whoever sees it can unpin the
  * buffer. The file of a child that never ran is dropped with fput(), which may finish later.
  *
- * Context: under the scope's lock; kscope_claim_ended() comes after it is dropped, or
- * kscope_scope_notify() if the children did not run.
+ * Context: under the scope's lock; kscope_scope_notify() comes after it is dropped.
  */
 void kscope_children_end(struct kscope_scope *scope, struct list_head *children)
 {

@@ -12,7 +12,7 @@
 void kscope_child_run(struct kscope_child *child);
 void kscope_child_end(struct kscope_scope *scope, struct kscope_child *child,
 		      struct kscope_completion *record);
-void kscope_scope_decide(struct kscope_scope *scope, u32 from, u32 to);
+void kscope_scope_at_end(struct kscope_scope *scope, u32 tail);
 
 static __always_inline void claim_run(struct kscope_claim *claim)
 {
@@ -87,11 +87,9 @@ children_end(struct kscope_scope *scope, struct list_head *children,
 	} while (node != children);
 	kscope_tally_finish(&scope->tally, nr_finished);
 	__list_splice(children, &scope->free, scope->free.next);
-	if (unlikely(scope->policy != KSCOPE_POLICY_COLLECT))
-		kscope_scope_decide(scope, scope->ring->tail, tail);
+	if (unlikely(scope->at_end))
+		kscope_scope_at_end(scope, tail);
 	kscope_ring_publish(scope->ring, tail);
-	if (scope->closing)
-		kscope_scope_drained(scope);
 }
 
 #endif /* KSCOPE_CLAIM_H */

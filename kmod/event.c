@@ -24,7 +24,8 @@ void kscope_event_set(struct kscope_scope *scope, struct eventfd_ctx *event)
 
 	spin_lock(&scope->lock);
 	old = scope->event;
-	WRITE_ONCE(scope->event, event);
+	scope->event = event;
+	kscope_scope_set_urgent(scope, KSCOPE_URGENT_EVENT, event);
 	spin_unlock(&scope->lock);
 	if (old)
 		eventfd_ctx_put(old);

@@ -57,6 +57,11 @@
 #define KSCOPE_HELP_BYTES 262144U /* largest child that a waiter runs itself */
 /* For what a caller chooses the size of: it shall not fill the log with failures. */
 #define KSCOPE_GFP (GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
+#define KSCOPE_END_DECIDES BIT(0) /* the scope's policy looks at how it ended */
+#define KSCOPE_END_REAPS \
+	BIT(1) /* closed: the last one queues the scope's reaper */
+#define KSCOPE_URGENT_DECISION BIT(0) /* the policy's cancel is not done yet */
+#define KSCOPE_URGENT_EVENT BIT(1) /* there is an eventfd to tell */
 #define KSCOPE_STEP 65536U /* bytes between two looks at the cancel flag */
 #define KSCOPE_BLOCK_PAGES 512U
 #define KSCOPE_BLOCK_BYTES ((u64)KSCOPE_BLOCK_PAGES << PAGE_SHIFT)
@@ -289,7 +294,7 @@ struct kscope_deadline {
  * @claim_work: C bytes of work that are taken in one go; 0 for one child after the other
  * @lock: A
  * @tally: S
- * @closing: S the last reference is gone: whoever ends the last child queues @reap_work
+ * @at_end: S what the end of a child may lead to: bits KSCOPE_END_*
  * @slots: C array of tally.entries children
  * @nr_touched: S slots from here on have never been used
  * @free: S slots that have been used and are free
@@ -309,10 +314,10 @@ struct kscope_deadline {
  * @bay_busy: A
  * @ring: C
  * @wait: A woken when a child has ended or the state has changed
- * @event: S, but who only wants to know if there is one looks without; told of completions
+ * @event: S told of completions
  * @first: S the first failure
  * @decider: S the child whose end made the policy cancel the scope
- * @decided: S, but who has set it looks without; that cancel is not done yet
+ * @urgent: S, but who has dropped it looks without; bits KSCOPE_URGENT_*
  * @deadline: as that says
  * @memcg: C of the creator; what file operations allocate is charged to it
  * @reap_work: A
@@ -325,7 +330,7 @@ struct kscope_scope {
 	u32 claim_work;
 	spinlock_t lock; /* as the letter S says, above */
 	struct kscope_tally tally;
-	bool closing;
+	u32 at_end;
 	struct kscope_child *slots;
 	u32 nr_touched;
 	struct list_head free;
@@ -355,7 +360,7 @@ struct kscope_scope {
 		u64 child;
 		u64 user_data;
 	} decider;
-	bool decided;
+	u32 urgent;
 	struct kscope_deadline deadline;
 	struct mem_cgroup *memcg;
 	struct work_struct reap_work;
@@ -511,7 +516,7 @@ void kscope_children_end(struct kscope_scope *scope,
  * @claim: that was run; left empty
  * @scope: whose
  *
- * Context: under the scope's lock; kscope_claim_ended() comes after it is dropped.
+ * Context: under the scope's lock; kscope_scope_notify() comes after it is dropped.
  */
 static inline void kscope_claim_end(struct kscope_claim *claim,
 				    struct kscope_scope *scope)
@@ -560,7 +565,15 @@ int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete,
 		      u64 deadline_ns);
 void kscope_scope_kick(struct kscope_scope *scope);
 void kscope_scope_wake(struct kscope_scope *scope);
-void kscope_scope_carry_out(struct kscope_scope *scope);
+void kscope_scope_heed(struct kscope_scope *scope);
+
+static inline void kscope_scope_set_urgent(struct kscope_scope *scope, u32 bit,
+					   bool set)
+{
+	lockdep_assert_held(&scope->lock);
+	WRITE_ONCE(scope->urgent,
+		   set ? scope->urgent | bit : scope->urgent & ~bit);
+}
 
 /**
  * kscope_scope_notify() - wake those who wait for the scope
@@ -571,24 +584,11 @@ void kscope_scope_carry_out(struct kscope_scope *scope);
  */
 static inline void kscope_scope_notify(struct kscope_scope *scope)
 {
+	if (unlikely(READ_ONCE(scope->urgent)))
+		kscope_scope_heed(scope);
 	/* A full barrier; pairs with prepare_to_wait() and with poll_wait(). */
 	if (wq_has_sleeper(&scope->wait))
 		kscope_scope_wake(scope);
-	if (unlikely(READ_ONCE(scope->event)))
-		kscope_event_signal(scope);
-}
-
-/**
- * kscope_claim_ended() - what follows from kscope_claim_end()
- * @scope: whose claim it was
- *
- * Context: process context, without the scope's lock.
- */
-static inline void kscope_claim_ended(struct kscope_scope *scope)
-{
-	if (unlikely(READ_ONCE(scope->decided)))
-		kscope_scope_carry_out(scope);
-	kscope_scope_notify(scope);
 }
 
 /* cancel.c */

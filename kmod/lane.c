@@ -137,7 +137,7 @@ static bool lane_turn(struct kscope_lane *lane, bool more)
 	if (ended)
 		kscope_hook(KSCOPE_POINT_ENDED, lane->claim.user_data);
 	if (ended)
-		kscope_claim_ended(scope);
+		kscope_scope_notify(scope);
 	return more;
 }
 

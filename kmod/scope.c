@@ -12,7 +12,7 @@
  *   - In a living process the closing task waits for that, so that close() returns when
  *     the memory is the caller's again. The wait can be killed.
  *   - A dying process, or a kernel thread that happened to drop the last reference, does
- *     not wait: it sets scope->closing, and whoever ends the last child queues the
+ *     not wait: it sets KSCOPE_END_REAPS, and whoever ends the last child queues the
  *     scope's reaper work. No thread waits meanwhile, and the pages stay pinned.
  *
  * Children never need the closing task to make progress, so the wait cannot deadlock.
@@ -82,8 +82,11 @@ static void scope_init(struct kscope_scope *scope,
 	scope->kind = params->kind;
 	scope->policy = params->policy;
 	scope->flags = params->flags;
-	scope->claim_work =
-		params->policy == KSCOPE_POLICY_COLLECT ? KSCOPE_CLAIM : 0;
+	scope->claim_work = KSCOPE_CLAIM;
+	if (params->policy != KSCOPE_POLICY_COLLECT) {
+		scope->claim_work = 0;
+		scope->at_end = KSCOPE_END_DECIDES;
+	}
 	scope->max_buffers = params->max_buffers ?: KSCOPE_DEFAULT_BUFFERS;
 	spin_lock_init(&scope->lock);
 	kscope_tally_init(&scope->tally, roundup_pow_of_two(params->capacity));
@@ -181,7 +184,7 @@ static bool scope_is_drained(struct kscope_scope *scope)
 static void scope_hand_to_reaper(struct kscope_scope *scope)
 {
 	spin_lock(&scope->lock);
-	scope->closing = true;
+	scope->at_end |= KSCOPE_END_REAPS;
 	kscope_scope_drained(scope);
 	spin_unlock(&scope->lock);
 }
@@ -233,7 +236,8 @@ EXPORT_SYMBOL_GPL(kscope_scope_destroy);
 void kscope_scope_drained(struct kscope_scope *scope)
 {
 	lockdep_assert_held(&scope->lock);
-	if (scope->closing && !kscope_tally_outstanding(&scope->tally))
+	if (scope->at_end & KSCOPE_END_REAPS &&
+	    !kscope_tally_outstanding(&scope->tally))
 		queue_work(reaper_wq, &scope->reap_work);
 }
 

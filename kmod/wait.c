@@ -135,7 +135,7 @@ static int helper_turn(const struct waiter *waiter, struct kscope_queue *queue,
 		queue->nr_busy--;
 	kscope_queue_kick(queue);
 	spin_unlock(&scope->lock);
-	kscope_claim_ended(scope);
+	kscope_scope_notify(scope);
 	cond_resched();
 	return ret;
 }
@@ -229,7 +229,7 @@ static int scope_reopen(struct kscope_scope *scope)
 	spin_lock(&scope->lock);
 	ret = kscope_tally_reopen(&scope->tally);
 	if (!ret) {
-		WRITE_ONCE(scope->decided, false);
+		kscope_scope_set_urgent(scope, KSCOPE_URGENT_DECISION, false);
 		memset(&scope->first, 0, sizeof(scope->first));
 		memset(&scope->decider, 0, sizeof(scope->decider));
 	}
