@@ -8,6 +8,7 @@
 #include "batch.h"
 
 EXPORT_SYMBOL_NS_GPL(kscope_tally_init, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_tally_open, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_tally_admits, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_tally_cancel, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_policy_cause, KSCOPE_KUNIT);
@@ -19,5 +20,5 @@ EXPORT_SYMBOL_NS_GPL(kscope_ring_create, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_ring_put, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_ring_take, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_children_end, KSCOPE_KUNIT);
-EXPORT_SYMBOL_NS_GPL(kscope_bay_get, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_batch_use_bay, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_batch_spawn, KSCOPE_KUNIT);
