@@ -146,7 +146,7 @@ static void cancel_claims(struct kscope_scope *scope,
 static void cancel_all(struct kscope_scope *scope,
 		       struct kscope_cancel_counts *counts)
 {
-	kscope_scope_set_urgent(scope, KSCOPE_URGENT_DECISION, false);
+	WRITE_ONCE(scope->decided, false);
 	cancel_claims(scope, counts);
 	cancel_doomed(scope, counts);
 }
@@ -195,32 +195,21 @@ int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 	return ret;
 }
 
-/* Do what the policy has decided, if nobody has done it. */
-static void scope_carry_out(struct kscope_scope *scope)
+/**
+ * kscope_scope_carry_out() - do what the scope's policy has decided, if nobody has done it
+ * @scope: whose
+ *
+ * Context: as kscope_scope_notify().
+ */
+void kscope_scope_carry_out(struct kscope_scope *scope)
 {
 	struct kscope_cancel_counts counts = {};
 
 	kscope_hook(KSCOPE_POINT_DECIDED, 0);
 	spin_lock(&scope->lock);
-	if (scope->urgent & KSCOPE_URGENT_DECISION)
+	if (scope->decided)
 		cancel_all(scope, &counts);
 	spin_unlock(&scope->lock);
-}
-
-/**
- * kscope_scope_heed() - the part of kscope_scope_notify() for what few scopes have
- * @scope: whose
- *
- * Context: as kscope_scope_notify().
- */
-void kscope_scope_heed(struct kscope_scope *scope)
-{
-	u32 urgent = READ_ONCE(scope->urgent);
-
-	if (urgent & KSCOPE_URGENT_DECISION)
-		scope_carry_out(scope);
-	if (urgent & KSCOPE_URGENT_EVENT)
-		kscope_event_signal(scope);
 }
 
 /**

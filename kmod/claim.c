@@ -145,15 +145,16 @@ static void scope_decide(struct kscope_scope *scope, u32 from, u32 to)
 			continue;
 		scope->decider.child = record->child;
 		scope->decider.user_data = record->user_data;
-		kscope_scope_set_urgent(scope, KSCOPE_URGENT_DECISION, true);
+		WRITE_ONCE(scope->decided, true);
 		kscope_scope_doom(scope, cause);
 	}
 }
 
 /**
- * kscope_scope_at_end() - what the end of children leads to in few scopes
+ * kscope_scope_at_end() - kscope_ring_publish(), and what else the end of children leads to in few
+ *	scopes
  * @scope: whose, with @at_end
- * @tail: after their records, which are written but not published
+ * @tail: after their records
  *
  * Context: under the scope's lock.
  */
@@ -161,6 +162,9 @@ void kscope_scope_at_end(struct kscope_scope *scope, u32 tail)
 {
 	if (scope->at_end & KSCOPE_END_DECIDES)
 		scope_decide(scope, scope->ring->tail, tail);
+	kscope_ring_publish(scope->ring, tail);
+	if (scope->at_end & KSCOPE_END_SIGNALS)
+		kscope_event_signal(scope);
 	if (scope->at_end & KSCOPE_END_REAPS)
 		kscope_scope_drained(scope);
 }

@@ -89,7 +89,8 @@ children_end(struct kscope_scope *scope, struct list_head *children,
 	__list_splice(children, &scope->free, scope->free.next);
 	if (unlikely(scope->at_end))
 		kscope_scope_at_end(scope, tail);
-	kscope_ring_publish(scope->ring, tail);
+	else
+		kscope_ring_publish(scope->ring, tail);
 }
 
 #endif /* KSCOPE_CLAIM_H */

@@ -25,24 +25,25 @@ void kscope_event_set(struct kscope_scope *scope, struct eventfd_ctx *event)
 	spin_lock(&scope->lock);
 	old = scope->event;
 	scope->event = event;
-	kscope_scope_set_urgent(scope, KSCOPE_URGENT_EVENT, event);
+	scope->at_end &= ~KSCOPE_END_SIGNALS;
+	if (event)
+		scope->at_end |= KSCOPE_END_SIGNALS;
+	if (event && kscope_ring_unread(scope->ring))
+		kscope_event_signal(scope);
 	spin_unlock(&scope->lock);
 	if (old)
 		eventfd_ctx_put(old);
-	if (event)
-		kscope_event_signal(scope);
 }
 
 /**
- * kscope_event_signal() - count one up, if completions are unread
- * @scope: whose
+ * kscope_event_signal() - count one up
+ * @scope: with an eventfd and unread completions
  *
- * Context: any but interrupts, without the scope's lock.
+ * Context: under the hold of the scope's lock in which they were posted. Later a program could
+ * have read them, and would find an eventfd that is readable without a reason.
  */
 void kscope_event_signal(struct kscope_scope *scope)
 {
-	spin_lock(&scope->lock);
-	if (scope->event && kscope_ring_unread(scope->ring))
-		kscope_eventfd_signal(scope->event);
-	spin_unlock(&scope->lock);
+	lockdep_assert_held(&scope->lock);
+	kscope_eventfd_signal(scope->event);
 }

@@ -60,8 +60,7 @@
 #define KSCOPE_END_DECIDES BIT(0) /* the scope's policy looks at how it ended */
 #define KSCOPE_END_REAPS \
 	BIT(1) /* closed: the last one queues the scope's reaper */
-#define KSCOPE_URGENT_DECISION BIT(0) /* the policy's cancel is not done yet */
-#define KSCOPE_URGENT_EVENT BIT(1) /* there is an eventfd to tell */
+#define KSCOPE_END_SIGNALS BIT(2) /* there is an eventfd to tell */
 #define KSCOPE_STEP 65536U /* bytes between two looks at the cancel flag */
 #define KSCOPE_BLOCK_PAGES 512U
 #define KSCOPE_BLOCK_BYTES ((u64)KSCOPE_BLOCK_PAGES << PAGE_SHIFT)
@@ -317,7 +316,7 @@ struct kscope_deadline {
  * @event: S told of completions
  * @first: S the first failure
  * @decider: S the child whose end made the policy cancel the scope
- * @urgent: S, but who has dropped it looks without; bits KSCOPE_URGENT_*
+ * @decided: S, but who has dropped it looks without; that cancel is not done yet
  * @deadline: as that says
  * @memcg: C of the creator; what file operations allocate is charged to it
  * @reap_work: A
@@ -360,7 +359,7 @@ struct kscope_scope {
 		u64 child;
 		u64 user_data;
 	} decider;
-	u32 urgent;
+	bool decided;
 	struct kscope_deadline deadline;
 	struct mem_cgroup *memcg;
 	struct work_struct reap_work;
@@ -565,15 +564,7 @@ int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete,
 		      u64 deadline_ns);
 void kscope_scope_kick(struct kscope_scope *scope);
 void kscope_scope_wake(struct kscope_scope *scope);
-void kscope_scope_heed(struct kscope_scope *scope);
-
-static inline void kscope_scope_set_urgent(struct kscope_scope *scope, u32 bit,
-					   bool set)
-{
-	lockdep_assert_held(&scope->lock);
-	WRITE_ONCE(scope->urgent,
-		   set ? scope->urgent | bit : scope->urgent & ~bit);
-}
+void kscope_scope_carry_out(struct kscope_scope *scope);
 
 /**
  * kscope_scope_notify() - wake those who wait for the scope
@@ -584,8 +575,8 @@ static inline void kscope_scope_set_urgent(struct kscope_scope *scope, u32 bit,
  */
 static inline void kscope_scope_notify(struct kscope_scope *scope)
 {
-	if (unlikely(READ_ONCE(scope->urgent)))
-		kscope_scope_heed(scope);
+	if (unlikely(READ_ONCE(scope->decided)))
+		kscope_scope_carry_out(scope);
 	/* A full barrier; pairs with prepare_to_wait() and with poll_wait(). */
 	if (wq_has_sleeper(&scope->wait))
 		kscope_scope_wake(scope);

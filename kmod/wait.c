@@ -229,7 +229,7 @@ static int scope_reopen(struct kscope_scope *scope)
 	spin_lock(&scope->lock);
 	ret = kscope_tally_reopen(&scope->tally);
 	if (!ret) {
-		kscope_scope_set_urgent(scope, KSCOPE_URGENT_DECISION, false);
+		WRITE_ONCE(scope->decided, false);
 		memset(&scope->first, 0, sizeof(scope->first));
 		memset(&scope->decider, 0, sizeof(scope->decider));
 	}
