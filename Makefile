@@ -70,7 +70,7 @@ mutants:
 	@tests/mutants/run.sh $(M)
 coverage:
 	@tests/setup.sh check
-	@tests/coverage.sh
+	@tests/coverage.sh $(T)
 demo:
 	@tests/setup.sh demo
 	@tests/vm/demo.sh
@@ -127,7 +127,7 @@ help:
 	@echo 'make bench           what everything costs, beside io_uring and thread pools: build/bench/report.md [KERNEL=]'
 	@echo 'make bench-quick     instructions per child and scope, in two minutes [SUBJECT=kscope: only that one]'
 	@echo 'make bench-trace     which functions take them, after bench-quick [BATCH=256] [SUBJECT=kscope]'
-	@echo 'make coverage        lines and branches of the module that the tests reach'
+	@echo 'make coverage        lines and branches of the module that the tests reach [T=TEST: it adds to those of before]'
 	@echo 'make lint            checkpatch, sparse, W=1, cppcheck, clang-format'
 	@echo 'make vm              a shell in a guest with the module loaded [KERNEL=6.12|6.1|/path/to/bzImage]'
 	@echo 'make vm-run T=TEST   one test in a guest (all, without T), or CMD="a command" [KERNEL=]'
