@@ -53,13 +53,14 @@ FIXTURE_TEARDOWN(deadline)
 
 TEST_F(deadline, ends_all_children_and_says_why)
 {
-	__u64 until = in_ms(100);
+	__u64 until = in_ms(500); /* long enough to spawn before */
 	int i, stopped = 0, nr = 100;
+	struct kscope_desc descs[100];
 
-	OPEN(until);
 	for (i = 0; i < nr; i++)
-		ASSERT_EQ(1, spawn_one(self->scope.fd,
-				       desc_sleep(i, far_future()), NULL));
+		descs[i] = desc_sleep(i, far_future());
+	OPEN(until);
+	ASSERT_EQ(nr, spawn(self->scope.fd, descs, nr));
 	ASSERT_EQ(0, query(self->scope.fd, &self->q));
 	EXPECT_EQ(until, self->q.deadline_ns);
 	ASSERT_EQ(0, join_arg(self->scope.fd, in_ms(PATIENCE_MS), &self->join));
