@@ -194,7 +194,7 @@ static long kill_in_the_middle(FIXTURE_DATA(large) * self)
 }
 
 /* Nothing says that it comes in the middle, but of ten kills one does. */
-TEST_F(large, pin_of_a_million_pages_is_killed_in_its_middle)
+TEST_F_TIMEOUT(large, pin_of_a_million_pages_is_killed_in_its_middle, 90)
 {
 	long done = self->pages;
 	int i;
