@@ -71,6 +71,10 @@ static bool is_documented(const char *kind, int error)
 	return true;
 }
 
+static const __u8 wrong_fd[] = { ENOTTY, EBADF, ENODEV, EINVAL, 0 };
+/* and what mmap() says of a length that is none, before it looks at the file */
+static const __u8 wrong_map[] = { EBADF, ENODEV, EINVAL, ENOMEM, EOVERFLOW, 0 };
+
 /* Device and scopes only: other files have their own rules. */
 void oracle_check_return(unsigned int kind, const struct fd_slot *slot,
 			 long ret)
@@ -78,12 +82,12 @@ void oracle_check_return(unsigned int kind, const struct fd_slot *slot,
 	const char *name = kinds[kind].name;
 	bool on_device = slot->fd == state.files[10];
 	bool for_device = kinds[kind].params[0].type == T_DEVICE;
+	bool is_map = !strcmp(name, "mmap");
 
 	if (state.fds_mixed || ret >= 0 || !(slot->obj || on_device))
 		return;
-	if (!strcmp(name, "mmap") ? on_device : for_device != on_device) {
-		if (ret != -ENOTTY && ret != -EBADF && ret != -ENODEV &&
-		    ret != -EINVAL)
+	if (is_map ? on_device : for_device != on_device) {
+		if (!is_listed(is_map ? wrong_map : wrong_fd, -ret))
 			finding("%s on the wrong kind of fd: %ld", name, ret);
 		return;
 	}
