@@ -26,9 +26,8 @@ build_module() {
 	[[ $2 != bench ]] || options=(KSCOPE_BENCH=1 KCFLAGS=-Werror)
 	[[ $2 != hooks ]] || options+=(KSCOPE_HOOKS=1)
 	# what checks and traces each access would count as branches of the source, and is for other runs;
-	# lines that the optimizer merges with others cannot be told apart; with less of it, kernel headers complain
-	[[ $2 != gcov ]] || options+=(KSCOPE_GCOV=1 UBSAN_SANITIZE=n KASAN_SANITIZE=n KCOV_INSTRUMENT=n
-		KCFLAGS="-Werror -O1 -fno-ssa-phiopt")
+	# lines that the optimizer merges with others cannot be told apart
+	[[ $2 != gcov ]] || options+=(KSCOPE_GCOV=1 UBSAN_SANITIZE=n KASAN_SANITIZE=n KCOV_INSTRUMENT=n KCFLAGS="-Werror -Og")
 	mkdir -p "$out"
 	run_slow "building the module for Linux $KVER$([[ $2 =~ kmod|bench ]] || echo ", with ${2/gcov/counters}")" \
 		make -C "$TOP" --no-print-directory -j"$(nproc)" module KDIR="$KDIR" CC="$CC" kmod="$out" \

@@ -221,6 +221,15 @@ static void large_vmalloc_memory(struct kunit *test)
 	vfree(mem);
 }
 
+/* A block that is an array while its pages are found, and then is not */
+static void single_page_of_vmalloc_memory(struct kunit *test)
+{
+	u8 *mem = vmalloc(PAGE_SIZE);
+
+	check_all_of(test, mem, PAGE_SIZE);
+	vfree(mem);
+}
+
 static void large_memory_in_one_piece(struct kunit *test)
 {
 	size_t len = SZ_2M + SZ_64K;
@@ -228,6 +237,18 @@ static void large_memory_in_one_piece(struct kunit *test)
 
 	check_all_of(test, mem, len);
 	free_pages_exact(mem, len);
+}
+
+static void memory_of_a_wrong_size_is_refused(struct kunit *test)
+{
+	u8 *mem = kunit_kzalloc(test, 64, GFP_KERNEL);
+
+	KUNIT_EXPECT_EQ(test, kscope_buf_add(scope_of(test), mem, 0, RW),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test,
+			kscope_buf_add(scope_of(test), mem, (64ULL << 30) + 1,
+				       RW),
+			-EINVAL);
 }
 
 static void read_only_buffer_is_never_a_destination(struct kunit *test)
@@ -440,7 +461,9 @@ static struct kunit_case scope_cases[] = {
 	KUNIT_CASE(full_ring_refuses_and_loses_nothing),
 	KUNIT_CASE(fill_copy_compare_over_vmalloc_memory),
 	KUNIT_CASE(large_vmalloc_memory),
+	KUNIT_CASE(single_page_of_vmalloc_memory),
 	KUNIT_CASE(large_memory_in_one_piece),
+	KUNIT_CASE(memory_of_a_wrong_size_is_refused),
 	KUNIT_CASE(read_only_buffer_is_never_a_destination),
 	KUNIT_CASE(borrowed_buffer_and_busy_scope_stay),
 	KUNIT_CASE(handle_dies_with_its_child),

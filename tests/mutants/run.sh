@@ -17,7 +17,8 @@
 #   Guest: its own, if what it does to the memory of others may go unnoticed
 #   Program: of tests/selftests that finds it, with its options if any; kunit, on debug; or leaks and one of these,
 #	whose output is not looked at
-#   Test: its full name, and no other is run; or one of
+#   Test: its full name, and no other is run; with " or log" behind it, if the bug may take the kernel down before the
+#	test has ended; or one of
 #	log		the kernel's log shows trouble
 #	log TEXT	it shows this
 #	left		something is left pinned, charged, or referred to
@@ -72,7 +73,7 @@ pick_by_head() {
 
 # command_of NAME: what finds this mutant, as the guest's shell runs it
 command_of() {
-	local program=${program_of[$1]#leaks } test=${test_of[$1]} filter=
+	local program=${program_of[$1]#leaks } test=${test_of[$1]% or log} filter=
 	[[ $test == *' '* || $test != *.* ]] || filter=" -r $test"
 	case ${program_of[$1]} in
 	kunit) echo sh /rig/kunit.sh ;;
@@ -175,6 +176,7 @@ guest() {
 # signs OUTPUT TEST: does the output show what was to be seen
 signs() {
 	case $2 in
+	*\ or\ log) signs "$1" "${2% or log}" || signs "$1" log ;;
 	log) grep -Eq '^ *\| .*(WARNING:|BUG|Oops|general protection|KASAN|UBSAN|refcount_t|corruption)' "$1" ;;
 	log\ *) grep '^ *| ' "$1" | grep -F -e "${2#log }" >/dev/null ;;
 	left) grep -Eq '^ *left (behind: |[0-9]+ (pages pinned|references to the module)$)' "$1" ;;

@@ -346,6 +346,26 @@ TEST_F(sweep, struct_that_runs_into_a_hole_is_efault)
 	munmap(end - PAGE, PAGE);
 }
 
+TEST_F(sweep, tail_that_runs_into_a_hole_is_efault)
+{
+	const struct command *c;
+	union argument arg;
+	char *end;
+
+	end = map_guarded(PAGE);
+	ASSERT_NE(MAP_FAILED, end);
+	end += PAGE;
+	for (c = commands; c < commands + ARRAY_SIZE(commands); c++) {
+		ASSERT_EQ(0, prepare(self, c, &arg));
+		arg.size = c->size + 8;
+		memcpy(end - c->size, &arg, c->size);
+		EXPECT_EQ(-EFAULT, call_at(self, c, end - c->size))
+		TH_LOG("%s", c->name);
+		EXPECT_TRUE(scope_is_untouched(self));
+	}
+	munmap(end - PAGE, PAGE);
+}
+
 TEST_F(sweep, result_in_read_only_memory_is_efault_and_nothing_happened)
 {
 	const struct command *c;

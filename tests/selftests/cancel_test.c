@@ -224,11 +224,13 @@ TEST_F(cancel, all_that_borrow_a_buffer_and_no_others)
 		close(desc.fd);
 	}
 	ASSERT_EQ(30, queued);
-	/* One that borrows both; only in an ordered scope it waits for anything. */
+	/* One that borrows both, and one that borrows none; in an ordered scope they wait. */
 	desc = desc_two(KSCOPE_OP_COPY, b, 0, a, 0, 1);
 	desc.user_data = 1;
-	if (variant->kind == KSCOPE_KIND_ORDERED)
+	if (variant->kind == KSCOPE_KIND_ORDERED) {
 		ASSERT_EQ(1, spawn_one(self->scope.fd, desc, NULL));
+		ASSERT_EQ(1, spawn_one(self->scope.fd, desc_nop(0), NULL));
+	}
 	EXPECT_EQ(-ENOENT, cancel_it(self, KSCOPE_CANCEL_BUF, 1ULL << 32 | a));
 	EXPECT_EQ(-ENOENT, cancel_it(self, KSCOPE_CANCEL_BUF, 0));
 	EXPECT_EQ(-EBUSY, buf_unpin(self->scope.fd, a));

@@ -241,14 +241,20 @@ TEST_F(help, children_go_on_if_the_spawner_need_not_wait_after_all)
 	EXPECT_TRUE(come_by_themselves(&self->scope, 65));
 }
 
+/* The workers may be done before the waiter comes to sleep, but not time after time. */
 TEST_F(help, large_children_are_left_to_the_workers)
 {
 	long before = sleeps();
+	int i;
 
 	make_pieces(self->descs, 4, self->buf, LARGE);
-	ASSERT_EQ(4, spawn_arg(self->scope.fd, self->descs, NULL, 4, 4, 0));
+	for (i = 0; i < 20 && sleeps() == before; i++) {
+		ASSERT_EQ(4, spawn_arg(self->scope.fd, self->descs, NULL, 4, 4,
+				       0));
+		ASSERT_EQ(4, ring_unread(&self->scope));
+		self->scope.head->head += 4;
+	}
 	EXPECT_LT(before, sleeps());
-	EXPECT_EQ(4, ring_unread(&self->scope));
 }
 
 TEST_F(help, large_children_are_taken_one_by_one)

@@ -143,6 +143,11 @@ TEST_F(hash, refused_open_writes_nothing)
 	EXPECT_EQ(0, arg.block_size);
 }
 
+TEST_F(hash, without_a_name_is_enoent)
+{
+	EXPECT_EQ(-ENOENT, hash_open(self->scope.fd, ""));
+}
+
 TEST_F(hash, keyed_hash_is_refused)
 {
 	EXPECT_EQ(-EOPNOTSUPP, hash_open(self->scope.fd, "hmac(sha256)"));

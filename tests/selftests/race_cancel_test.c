@@ -326,4 +326,67 @@ TEST_F(cancel, of_the_scope_races_with_spawns)
 	TH_LOG("%u rounds, %u cancelled", self->race.round, self->cancelled);
 }
 
+#define CROWD 64
+#define KCSAN_SKIP "/sys/module/kcsan/parameters/skip_watch"
+#define KCSAN_MS 5000
+
+FIXTURE(crowd)
+{
+	struct race race;
+	struct scope scope;
+	struct kscope_completion c;
+	struct kscope_cancel counts;
+	struct kscope_desc descs[CROWD];
+	char skip[16];
+};
+
+FIXTURE_SETUP(crowd)
+{
+	int op = gate_op(), buf, i;
+
+	self->scope.fd = -1;
+	if (op < 0)
+		SKIP(return, "no gate");
+	/* The kernel is to look for races at many more accesses than it usually does. */
+	if (!text_read(KCSAN_SKIP, self->skip, sizeof(self->skip)))
+		number_write(KCSAN_SKIP, 50);
+	ASSERT_EQ(0, gate_set(false));
+	ASSERT_EQ(0, scope_open(&self->scope, KSCOPE_KIND_PARALLEL, CROWD));
+	buf = buf_pin(self->scope.fd, map_anon(PAGE), PAGE, 0);
+	ASSERT_LT(0, buf);
+	for (i = 0; i < CROWD; i++)
+		self->descs[i] = desc_gate(op, GATE_HEEDS, buf);
+}
+
+FIXTURE_TEARDOWN(crowd)
+{
+	hooks_quiet();
+	if (*self->skip)
+		text_write(KCSAN_SKIP, self->skip);
+	if (self->scope.fd >= 0) {
+		EXPECT_EQ(0, scope_close(&self->scope));
+	}
+}
+
+/* A cancel wakes all that wait at the gate, and each of them looks whether it was meant. */
+TEST_F(crowd, is_cancelled_one_by_one_while_all_look)
+{
+	int i;
+
+	race_begin_for(&self->race, "is_cancelled_one_by_one",
+		       *self->skip ? KCSAN_MS : LOOP_MS);
+	while (race_next(&self->race)) {
+		ASSERT_EQ(CROWD, spawn(self->scope.fd, self->descs, CROWD));
+		ASSERT_EQ(0, wait_running(self->scope.fd, CROWD));
+		ASSERT_EQ(0, cancel_arg(self->scope.fd, KSCOPE_CANCEL_USER_DATA,
+					0, &self->counts));
+		ASSERT_EQ(CROWD, self->counts.told);
+		for (i = 0; i < CROWD; i++) {
+			ASSERT_EQ(0, reap_wait(&self->scope, &self->c));
+			ASSERT_EQ(KSCOPE_STOPPED, self->c.outcome);
+		}
+	}
+	TH_LOG("%u rounds", self->race.round);
+}
+
 TEST_HARNESS_MAIN

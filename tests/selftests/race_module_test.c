@@ -7,12 +7,17 @@
 #include <dirent.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
 
 #include "kselftest_harness.h"
+#include "fault_nth.h"
 #include "race_loop.h"
 
 #define OPENERS 2
 #define MAX_PARAMETERS 16
+#define OWN_POINTS 120
+#define NO_POINT 1000000
 
 static const char *const modules[] = { "kscope", "kscope_gate" };
 
@@ -216,6 +221,63 @@ TEST_F_TIMEOUT(unload, races_with_open_and_close, 45)
 	       self->unloaded, self->refused, *self->opened);
 	EXPECT_LT(0, self->unloaded);
 	EXPECT_LT(0, *self->opened);
+}
+
+static int open_ko(void)
+{
+	struct utsname uts;
+	char path[128];
+
+	uname(&uts);
+	snprintf(path, sizeof(path), "/lib/modules/%s/updates/kscope.ko",
+		 uts.release);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Load, and let the @n-th point fail. @left: what is left of @n */
+static int load_with_fault(int ko, int nth, unsigned int n, unsigned int *left)
+{
+	int ret;
+
+	nth_arm(nth, n);
+	ret = syscall(SYS_finit_module, ko, "", 0) ? -errno : 0;
+	*left = nth_disarm(nth);
+	return ret;
+}
+
+/* Most points of a load are the loader's; those at its end are the module's own. */
+TEST_F_TIMEOUT(unload, load_that_fails_leaves_nothing, 90)
+{
+	const char *why = faults_set_up();
+	unsigned int n, left, failed = 0;
+	int ko = open_ko(), nth, error, ret;
+
+	if (!why && ko < 0)
+		why = "the module is not where it should be";
+	if (why)
+		SKIP(return, "%s", why);
+	ASSERT_EQ(0, text_put(FAULT_DIR "failslab/ignore-gfp-wait", "N"));
+	nth = nth_open();
+	ASSERT_LE(0, nth);
+	ASSERT_TRUE(unload_all(self, &error));
+	ASSERT_EQ(0, load_with_fault(ko, nth, NO_POINT, &left));
+	ASSERT_EQ(0, unload("kscope"));
+	for (n = NO_POINT - left; n && n + OWN_POINTS > NO_POINT - left; n--) {
+		unsigned int rest;
+
+		ret = load_with_fault(ko, nth, n, &rest);
+		EXPECT_TRUE(!ret || ret == -ENOMEM)
+		TH_LOG("point %u: %d", n, ret);
+		failed += ret < 0;
+		EXPECT_EQ(!ret, module_is_there("kscope"));
+		if (!ret)
+			ASSERT_EQ(0, unload("kscope"));
+	}
+	TH_LOG("%u points, %u loads failed", NO_POINT - left, failed);
+	EXPECT_LT(OWN_POINTS / 4, failed);
+	text_put(FAULT_DIR "failslab/ignore-gfp-wait", "Y");
+	close(nth);
+	close(ko);
 }
 
 /* The gate holds kscope as well, so it goes first. */

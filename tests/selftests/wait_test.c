@@ -255,6 +255,31 @@ TEST_F(wait, signal_after_a_spawn_returns_the_number_and_no_child_comes_twice)
 	}
 }
 
+/* The waiter runs children itself, none of which takes long. */
+TEST_F(wait, signal_ends_a_wait_that_helps)
+{
+	const size_t len = 256 << 10;
+	struct kscope_desc descs[16];
+	char *mem = map_anon(2 * len);
+	int hash, buf, i;
+
+	ASSERT_NE(MAP_FAILED, mem);
+	hash = hash_open(self->scope.fd, "sha512");
+	ASSERT_LT(0, hash);
+	buf = buf_pin(self->scope.fd, mem, 2 * len, 0);
+	ASSERT_LT(0, buf);
+	for (i = 0; i < 16; i++)
+		descs[i] = desc_hash(hash, KSCOPE_HASH_ALL, buf, 0, len, buf,
+				     len + i * 64);
+	ASSERT_EQ(0, alarm_every(1, 0));
+	EXPECT_EQ(16, spawn_arg(self->scope.fd, descs, NULL, 16, 16, 0));
+	alarm_stop();
+	ASSERT_EQ(0, query(self->scope.fd, &self->q));
+	EXPECT_LT(0, self->q.outstanding);
+	EXPECT_EQ(SIGALRM, signals);
+	munmap(mem, 2 * len);
+}
+
 TEST_F(wait, is_restarted_after_a_signal_if_asked_for)
 {
 	__u64 until = in_ms(200);
