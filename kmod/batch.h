@@ -175,7 +175,6 @@ static inline void kscope_batch_begin(struct kscope_batch *batch,
 {
 	batch->scope = scope;
 	batch->now = ktime_get_ns();
-	batch->enough = false;
 	batch->min_complete = min_complete;
 	batch->bay = NULL;
 	batch->room = batch->few_descs;

@@ -371,8 +371,10 @@ static __always_inline long spawn_all(struct kscope_scope *scope,
 	for (;;) {
 		batch.help = is_going_to_help(&batch, args, done);
 		ret = spawn_some(&batch, args, done);
-		if (ret < 0)
+		if (ret < 0) {
+			batch.enough = false;
 			break;
+		}
 		done += ret;
 		ret = batch.error;
 		if (done >= args->nr || ret || fatal_signal_pending(current))
@@ -389,7 +391,7 @@ static __always_inline long spawn_all(struct kscope_scope *scope,
 	return done ?: ret;
 }
 
-static long handle_spawn(struct call *call)
+static __always_inline long handle_spawn(struct call *call)
 {
 	const struct kscope_spawn *args = &call->args.spawn;
 	bool wait = args->min_complete;
@@ -527,7 +529,6 @@ static const struct command scope_commands[] = {
 		handle_buf_unpin),
 	COMMAND(KSCOPE_IOC_HASH_OPEN, struct kscope_hash_open,
 		handle_hash_open),
-	COMMAND(KSCOPE_IOC_SPAWN, struct kscope_spawn, handle_spawn),
 	COMMAND(KSCOPE_IOC_CANCEL, struct kscope_cancel, handle_cancel),
 	COMMAND(KSCOPE_IOC_JOIN, struct kscope_join, handle_join),
 	COMMAND(KSCOPE_IOC_RELEASE, struct kscope_release, handle_release),
@@ -582,18 +583,37 @@ static __always_inline long dispatch(struct kscope_scope *scope,
 		return -ENOTTY;
 	call.scope = scope;
 	call.user = user;
-	/* A copy of a constant size is not checked; there is one way that must be short. */
-	if (command->size == sizeof(struct kscope_spawn))
-		ret = args_get(&call, sizeof(struct kscope_spawn));
-	else
-		ret = args_get(&call, command->size);
+	ret = args_get(&call, command->size);
 	return ret ?: command->handle(&call);
+}
+
+/*
+ * The one way that must be short: it is not in the table, and its copy is of a constant size, which
+ * is not checked. The room for a batch shall not be on the stack of others.
+ */
+static noinline_for_stack long spawn(struct kscope_scope *scope,
+				     void __user *user)
+{
+	struct call call __uninitialized;
+	int ret;
+
+	call.scope = scope;
+	call.user = user;
+	ret = args_get(&call, sizeof(struct kscope_spawn));
+	return ret ?: handle_spawn(&call);
 }
 
 static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	return dispatch(NULL, device_commands, ARRAY_SIZE(device_commands), cmd,
 			(void __user *)arg);
+}
+
+static noinline long scope_ioctl(struct kscope_scope *scope, unsigned int cmd,
+				 void __user *user)
+{
+	return dispatch(scope, scope_commands, ARRAY_SIZE(scope_commands), cmd,
+			user);
 }
 
 /**
@@ -607,8 +627,12 @@ static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
  */
 long kscope_scope_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	return dispatch(file->private_data, scope_commands,
-			ARRAY_SIZE(scope_commands), cmd, (void __user *)arg);
+	struct kscope_scope *scope = file->private_data;
+	void __user *user = (void __user *)arg;
+
+	if (likely(cmd == KSCOPE_IOC_SPAWN))
+		return spawn(scope, user);
+	return scope_ioctl(scope, cmd, user);
 }
 
 const struct file_operations kscope_device_fops = {
