@@ -154,6 +154,7 @@ int kscope_buf_pin(struct kscope_scope *scope, u64 addr, u64 len,
 
 	if (!buf)
 		return -ENOMEM;
+	buf->guard.scope = scope;
 	return buf_add(scope, buf, addr, kscope_pin);
 }
 

@@ -113,8 +113,11 @@ static __always_inline void child_end(struct kscope_scope *scope,
 	record->value = valued ? child->value : 0;
 	if (end.outcome == KSCOPE_FAILED)
 		scope_note_failure(scope, child, end.status);
-	if (!plain)
-		kscope_child_drop(child);
+	if (plain)
+		return;
+	if (unlikely(scope->at_end & KSCOPE_END_MARKS))
+		record->flags = kscope_guard_flags(child);
+	kscope_child_drop(child);
 }
 
 /**
@@ -150,6 +153,23 @@ static void scope_decide(struct kscope_scope *scope, u32 from, u32 to)
 	}
 }
 
+/*
+ * Nobody writes the flags of records in scopes where nothing was ever marked. In others those of
+ * plain children are still what they were a lap ago.
+ */
+static void scope_unmark(struct kscope_scope *scope, u32 from, u32 to)
+{
+	struct kscope_completion *record;
+	u32 mask = scope->ring->entries - 1;
+
+	for (; from != to; from++) {
+		record = &scope->ring->ring->records[from & mask];
+		if (scope->slots[record->child & (KSCOPE_MAX_CAPACITY - 1)]
+			    .op->plain)
+			record->flags = 0;
+	}
+}
+
 /**
  * kscope_scope_at_end() - kscope_ring_publish(), and what else the end of children leads to in few
  *	scopes
@@ -160,6 +180,8 @@ static void scope_decide(struct kscope_scope *scope, u32 from, u32 to)
  */
 void kscope_scope_at_end(struct kscope_scope *scope, u32 tail)
 {
+	if (scope->at_end & KSCOPE_END_MARKS)
+		scope_unmark(scope, scope->ring->tail, tail);
 	if (scope->at_end & KSCOPE_END_DECIDES)
 		scope_decide(scope, scope->ring->tail, tail);
 	kscope_ring_publish(scope->ring, tail);

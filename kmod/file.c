@@ -37,6 +37,8 @@ static __poll_t scope_fop_poll(struct file *file, poll_table *table)
 	if (kscope_tally_open(&scope->tally) &&
 	    !kscope_tally_outstanding(&scope->tally))
 		events |= EPOLLHUP;
+	if (scope->violations != scope->seen)
+		events |= EPOLLERR;
 	spin_unlock(&scope->lock);
 	return events;
 }
@@ -80,8 +82,8 @@ static void scope_fop_show_fdinfo(struct seq_file *m, struct file *file)
 		   query.completed);
 	seq_printf(m, "failed:\t%llu\ncancelled:\t%llu\n", query.failed,
 		   query.cancelled);
-	seq_printf(m, "buffers:\t%u\npinned_pages:\t%llu\n", query.nr_buffers,
-		   query.pinned_pages);
+	seq_printf(m, "buffers:\t%u\npinned_pages:\t%llu\nviolations:\t%u\n",
+		   query.nr_buffers, query.pinned_pages, query.violations);
 	for (i = 0; i < nr; i++)
 		show_child(m, &children[i]);
 }

@@ -17,6 +17,7 @@
  *   the mutex of user.c                       (alone; nothing is taken under it)
  *   the mutex of recount.c                    (only in builds for tests)
  *   mm->mmap_lock                             (pin.c, file.c's mmap; alone)
+ *   what the mm holds as it tells of a change (guard.c)
  *   scope->lock                               spinlock, process context
  *     the locks of the workqueue core         queue_work()
  *     the locks of a wait queue               wake_up_var(), eventfd_signal()
@@ -33,6 +34,7 @@
 #include <linux/list.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/mmu_notifier.h>
 #include <linux/nospec.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -61,10 +63,22 @@
 #define KSCOPE_END_REAPS \
 	BIT(1) /* closed: the last one queues the scope's reaper */
 #define KSCOPE_END_SIGNALS BIT(2) /* there is an eventfd to tell */
+#define KSCOPE_END_MARKS \
+	BIT(3) /* memory was taken from children; see guard.c */
+#define KSCOPE_MAX_HITS 4U
 #define KSCOPE_STEP 65536U /* bytes between two looks at the cancel flag */
 #define KSCOPE_BLOCK_PAGES 512U
 #define KSCOPE_BLOCK_BYTES ((u64)KSCOPE_BLOCK_PAGES << PAGE_SHIFT)
 #define KSCOPE_BLOCK_RUN 1UL
+
+/* What needs a kernel that tells of changes to address spaces */
+#ifdef CONFIG_MMU_NOTIFIER
+#define KSCOPE_FEATURES_OFFERED KSCOPE_FEATURES_ALL
+#define KSCOPE_SCOPE_TAKEN KSCOPE_SCOPE_ALL
+#else
+#define KSCOPE_FEATURES_OFFERED (KSCOPE_FEATURES_ALL & ~KSCOPE_FEATURE_GUARD)
+#define KSCOPE_SCOPE_TAKEN (KSCOPE_SCOPE_ALL & ~KSCOPE_SCOPE_SIGBUS)
+#endif
 
 struct crypto_shash;
 struct eventfd_ctx;
@@ -94,6 +108,31 @@ struct kscope_user {
 	struct workqueue_struct *slow_wq;
 };
 
+/* Bytes of a buffer that were taken away from children: when, CLOCK_MONOTONIC */
+struct kscope_hit {
+	u64 start;
+	u64 end;
+	u64 ns;
+};
+
+/**
+ * struct kscope_guard - the watch over the addresses of a buffer
+ * @notifier: A
+ * @scope: C whose
+ * @addr: C of the first byte, in the address space of @notifier
+ * @nr_hits: S
+ * @hits: S what was taken away; the last one grows when there are too many
+ */
+struct kscope_guard {
+#ifdef CONFIG_MMU_NOTIFIER
+	struct mmu_interval_notifier notifier;
+#endif
+	struct kscope_scope *scope;
+	u64 addr;
+	u32 nr_hits;
+	struct kscope_hit hits[KSCOPE_MAX_HITS];
+};
+
 /**
  * struct kscope_buf - a range of memory that belongs to one scope
  * @handle: C
@@ -104,6 +143,7 @@ struct kscope_user {
  * @cred: C whose user the pages are charged to; NULL for kernel memory, which is not pinned
  * @mm: C address space whose pinned_vm counts them; likewise
  * @leases: S children that borrow it
+ * @guard: of user memory
  * @blocks: C the pages, as pages.c says
  */
 struct kscope_buf {
@@ -115,6 +155,7 @@ struct kscope_buf {
 	const struct cred *cred;
 	struct mm_struct *mm;
 	u32 leases;
+	struct kscope_guard guard;
 	unsigned long blocks[];
 };
 
@@ -316,6 +357,8 @@ struct kscope_deadline {
  * @event: S told of completions
  * @first: S the first failure
  * @decider: S the child whose end made the policy cancel the scope
+ * @violations: S times that memory was taken from children
+ * @seen: S of these, those that a QUERY has told
  * @decided: S, but who has dropped it looks without; that cancel is not done yet
  * @deadline: as that says
  * @memcg: C of the creator; what file operations allocate is charged to it
@@ -359,6 +402,8 @@ struct kscope_scope {
 		u64 child;
 		u64 user_data;
 	} decider;
+	u32 violations;
+	u32 seen;
 	bool decided;
 	struct kscope_deadline deadline;
 	struct mem_cgroup *memcg;
@@ -680,6 +725,27 @@ static inline unsigned long kscope_pages_run(struct folio *folio,
 int kscope_pin(struct kscope_buf *buf, u64 addr);
 void kscope_unpin(struct kscope_buf *buf);
 
+/* guard.c */
+#ifdef CONFIG_MMU_NOTIFIER
+int kscope_guard_start(struct kscope_buf *buf, u64 addr);
+void kscope_guard_stop(struct kscope_buf *buf);
+u32 kscope_guard_flags(const struct kscope_child *child);
+#else
+static inline int kscope_guard_start(struct kscope_buf *buf, u64 addr)
+{
+	return 0;
+}
+
+static inline void kscope_guard_stop(struct kscope_buf *buf)
+{
+}
+
+static inline u32 kscope_guard_flags(const struct kscope_child *child)
+{
+	return 0;
+}
+#endif
+
 /* hash.c */
 int kscope_hash_open(struct kscope_scope *scope, const char *name,
 		     int (*report)(struct crypto_shash *tfm, void *arg),
@@ -698,6 +764,7 @@ u32 kscope_scope_blockers(struct kscope_scope *scope,
 			  const struct kscope_buf *buf,
 			  struct kscope_blocker *blockers, u32 max);
 void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query);
+void kscope_scope_told(struct kscope_scope *scope, u32 violations);
 void kscope_scope_drained(struct kscope_scope *scope);
 int kscope_reaper_start(void);
 void kscope_reaper_stop(void);

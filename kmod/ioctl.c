@@ -91,7 +91,7 @@ static long handle_info(struct call *call)
 		return -EINVAL;
 	args->abi_version = KSCOPE_ABI_VERSION;
 	args->nr_ops = kscope_op_count();
-	args->features = KSCOPE_FEATURES_ALL;
+	args->features = KSCOPE_FEATURES_OFFERED;
 	args->max_capacity = KSCOPE_MAX_CAPACITY;
 	args->max_buffers = KSCOPE_MAX_BUFFERS;
 	args->max_hashes = KSCOPE_MAX_HASHES;
@@ -150,7 +150,7 @@ static long handle_scope_create(struct call *call)
 	struct file *file;
 	int fd, ret;
 
-	if (args->flags & ~KSCOPE_SCOPE_ALL)
+	if (args->flags & ~KSCOPE_SCOPE_TAKEN)
 		return -EINVAL;
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
@@ -487,11 +487,15 @@ static long handle_release(struct call *call)
 static long handle_query(struct call *call)
 {
 	struct kscope_query *args = &call->args.query;
+	int ret;
 
 	if (args->flags)
 		return -EINVAL;
 	kscope_scope_query(call->scope, args);
-	return reply(call, sizeof(*args));
+	ret = reply(call, sizeof(*args));
+	if (!ret)
+		kscope_scope_told(call->scope, args->violations);
+	return ret;
 }
 
 static long handle_eventfd(struct call *call)

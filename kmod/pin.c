@@ -266,12 +266,13 @@ static int blocks_pin(struct kscope_buf *buf, unsigned long addr)
 }
 
 /**
- * kscope_pin() - charge and pin the pages of a buffer
- * @buf: with access, first, len and nr_pages set
+ * kscope_pin() - charge and pin the pages of a buffer, and guard it
+ * @buf: with access, first, len, nr_pages and guard.scope set
  * @addr: of its first byte, in the calling process
  *
  * Context: process context; sleeps, faults pages in, takes the mmap_lock. Killable.
- * Return: 0; -ENOMEM, also for RLIMIT_MEMLOCK; -EFAULT; -EOPNOTSUPP; -EINTR. After an error
+ * Return: 0; -ENOMEM, also for RLIMIT_MEMLOCK; -EFAULT; -EOPNOTSUPP; -EINTR, or -ERESTARTNOINTR
+ * for a signal that does not kill. After an error
  * nothing is pinned or charged.
  */
 int kscope_pin(struct kscope_buf *buf, u64 addr)
@@ -286,7 +287,13 @@ int kscope_pin(struct kscope_buf *buf, u64 addr)
 		return ret;
 	ret = blocks_pin(buf, addr & PAGE_MASK);
 	if (ret)
-		buf_uncharge(buf);
+		goto uncharge;
+	ret = kscope_guard_start(buf, addr);
+	if (!ret)
+		return 0;
+	blocks_unpin(buf, kscope_buf_nr_blocks(buf));
+uncharge:
+	buf_uncharge(buf);
 	return ret;
 }
 
@@ -298,6 +305,7 @@ int kscope_pin(struct kscope_buf *buf, u64 addr)
  */
 void kscope_unpin(struct kscope_buf *buf)
 {
+	kscope_guard_stop(buf);
 	blocks_unpin(buf, kscope_buf_nr_blocks(buf));
 	buf_uncharge(buf);
 }

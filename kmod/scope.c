@@ -70,7 +70,7 @@ static void scope_reap(struct work_struct *work)
 static bool params_are_valid(const struct kscope_scope_params *params)
 {
 	return params->kind <= KSCOPE_KIND_INLINE &&
-	       !(params->flags & ~KSCOPE_SCOPE_ALL) &&
+	       !(params->flags & ~KSCOPE_SCOPE_TAKEN) &&
 	       params->policy <= KSCOPE_POLICY_FIRST_SUCCESS &&
 	       params->capacity && params->capacity <= KSCOPE_MAX_CAPACITY &&
 	       params->max_buffers <= KSCOPE_MAX_BUFFERS;
@@ -315,8 +315,22 @@ void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query)
 	query->failed = tally->failed;
 	query->cancelled = tally->cancelled;
 	query->cause = tally->cause;
-	query->reserved = 0;
+	query->violations = scope->violations;
 	query->deadline_ns = scope->deadline.ns;
+	spin_unlock(&scope->lock);
+}
+
+/**
+ * kscope_scope_told() - the program knows of violations, so poll() need not tell any more
+ * @scope: whose
+ * @violations: how many it knows of
+ *
+ * Context: any but interrupts.
+ */
+void kscope_scope_told(struct kscope_scope *scope, u32 violations)
+{
+	spin_lock(&scope->lock);
+	scope->seen = violations;
 	spin_unlock(&scope->lock);
 }
 

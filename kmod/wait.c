@@ -63,8 +63,8 @@ static int waiter_wake(struct wait_queue_entry *entry, unsigned int mode,
  */
 void kscope_scope_wake(struct kscope_scope *scope)
 {
-	wake_up_poll(&scope->wait,
-		     EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLHUP);
+	wake_up_poll(&scope->wait, EPOLLIN | EPOLLRDNORM | EPOLLOUT |
+					   EPOLLWRNORM | EPOLLHUP | EPOLLERR);
 }
 
 /**

@@ -147,7 +147,8 @@ static int by_handle(const void *a, const void *b)
 /* design.md: what outcome, status and cause may say together */
 static bool record_is_sane(const struct kscope_completion *c)
 {
-	if (c->reserved[0] || c->reserved[1] || c->reserved[2])
+	if (c->flags & ~KSCOPE_COMPLETION_VIOLATED || c->reserved ||
+	    c->reserved2[0] || c->reserved2[1])
 		return false;
 	if (c->cause > KSCOPE_CAUSE_PROVIDER)
 		return false;

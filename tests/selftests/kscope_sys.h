@@ -32,6 +32,13 @@ static inline unsigned int slowness(void)
 	return slow ? atoi(slow) : 1;
 }
 
+static inline bool has_feature(__u64 feature)
+{
+	struct kscope_info info = {};
+
+	return !dev_info(&info) && info.features & feature;
+}
+
 /* Does the kernel look at each access to memory: then it takes very long for what is large. */
 static inline bool kernel_is_instrumented(void)
 {

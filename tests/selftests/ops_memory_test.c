@@ -88,8 +88,10 @@ TEST_F(memory, nop_does_nothing_and_says_so)
 	EXPECT_EQ(KSCOPE_CAUSE_NONE, self->c.cause);
 	EXPECT_EQ(0, self->c.done);
 	EXPECT_EQ(0, self->c.value);
-	for (i = 0; i < 3; i++) {
-		EXPECT_EQ(0, self->c.reserved[i]);
+	EXPECT_EQ(0, self->c.flags);
+	EXPECT_EQ(0, self->c.reserved);
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(0, self->c.reserved2[i]);
 	}
 }
 

@@ -167,10 +167,13 @@ TEST_F(ring, records_hold_zeros_in_reserved_fields)
 	ASSERT_EQ(variant->capacity,
 		  spawn_nops(self->scope.fd, variant->capacity, 0));
 	ASSERT_EQ(0, join(self->scope.fd));
-	for (i = 0; i < variant->capacity; i++)
-		for (j = 0; j < 3; j++) {
-			EXPECT_EQ(0, self->scope.ring->records[i].reserved[j]);
+	for (i = 0; i < variant->capacity; i++) {
+		EXPECT_EQ(0, self->scope.ring->records[i].flags);
+		EXPECT_EQ(0, self->scope.ring->records[i].reserved);
+		for (j = 0; j < 2; j++) {
+			EXPECT_EQ(0, self->scope.ring->records[i].reserved2[j]);
 		}
+	}
 }
 
 TEST_F(ring, head_beyond_the_tail_counts_as_full)

@@ -136,10 +136,11 @@ struct kscope_info {
 #define KSCOPE_FEATURE_HELP	(1ULL << 4)	/* waiters help; KSCOPE_SCOPE_NO_HELP */
 #define KSCOPE_FEATURE_POLICIES	(1ULL << 5)	/* KSCOPE_POLICY_* beyond COLLECT */
 #define KSCOPE_FEATURE_DEADLINE	(1ULL << 6)	/* &kscope_scope_create.deadline_ns */
+#define KSCOPE_FEATURE_GUARD	(1ULL << 7)	/* violations, KSCOPE_SCOPE_SIGBUS */
 #define KSCOPE_FEATURES_ALL	(KSCOPE_FEATURE_ORDERED | KSCOPE_FEATURE_FILES | \
 				 KSCOPE_FEATURE_HASH | KSCOPE_FEATURE_INLINE | \
 				 KSCOPE_FEATURE_HELP | KSCOPE_FEATURE_POLICIES | \
-				 KSCOPE_FEATURE_DEADLINE)
+				 KSCOPE_FEATURE_DEADLINE | KSCOPE_FEATURE_GUARD)
 
 /* Built-in operations; modules register theirs from KSCOPE_OP_PROVIDER on. */
 #define KSCOPE_OP_NOP		0	/* nothing */
@@ -209,7 +210,8 @@ struct kscope_op_info {
 #define KSCOPE_POLICY_FIRST_SUCCESS 2	/* the first success does: a race */
 
 #define KSCOPE_SCOPE_NO_HELP	(1U << 0)	/* who waits sleeps, and runs no child itself */
-#define KSCOPE_SCOPE_ALL	KSCOPE_SCOPE_NO_HELP
+#define KSCOPE_SCOPE_SIGBUS	(1U << 1)	/* who takes memory away from children gets SIGBUS */
+#define KSCOPE_SCOPE_ALL	(KSCOPE_SCOPE_NO_HELP | KSCOPE_SCOPE_SIGBUS)
 
 /**
  * struct kscope_scope_create - create a scope (KSCOPE_IOC_SCOPE_CREATE)
@@ -234,6 +236,9 @@ struct kscope_op_info {
  * What a policy has cancelled is cancelled as by KSCOPE_CANCEL_SCOPE: from the end of the
  * deciding child on no other starts, and a join still waits for all. A child that was
  * cancelled by itself has not failed; if it finishes anyway, it has succeeded.
+ *
+ * With KSCOPE_SCOPE_SIGBUS a task that takes addresses away from children gets SIGBUS, with the
+ * address, as it returns from its system call. Without, poll() says EPOLLERR until a QUERY.
  *
  * SPAWN on an inline scope returns when the children that it has accepted have ended.
  * Operations that may block are refused there (EINVAL). If the caller is killed, those
@@ -531,7 +536,8 @@ struct kscope_release {
  * @failed: out: of these, those that failed
  * @cancelled: out: of these, those that never started or stopped part-way
  * @cause: out: KSCOPE_CAUSE_* for which the scope was cancelled first, or 0
- * @reserved: out: 0
+ * @violations: out: times that the owner of a buffer has taken addresses away that a child
+ *	borrowed, by munmap(), mremap(), madvise() or a hole
  * @deadline_ns: out: of the scope, or 0
  */
 struct kscope_query {
@@ -553,7 +559,7 @@ struct kscope_query {
 	__u64 failed;
 	__u64 cancelled;
 	__u32 cause;
-	__u32 reserved;
+	__u32 violations;
 	__u64 deadline_ns;
 };
 
@@ -623,6 +629,12 @@ struct kscope_eventfd {
 #define KSCOPE_CAUSE_CLOSE	6	/* the last fd was closed, or its owner died */
 #define KSCOPE_CAUSE_PROVIDER	7	/* the operation's module went away */
 
+/*
+ * Addresses that the child borrowed were taken away from it by their owner while it was
+ * outstanding. It has worked on the pages that were there before.
+ */
+#define KSCOPE_COMPLETION_VIOLATED (1U << 0)
+
 /**
  * struct kscope_completion - the one record that each accepted child leaves
  * @user_data: of its descriptor
@@ -635,7 +647,9 @@ struct kscope_eventfd {
  *	bytes known to be equal
  * @value: CRC32C: the CRC. COMPARE: 1 if different, else 0. Otherwise 0, or what
  *	the provider says
+ * @flags: KSCOPE_COMPLETION_*
  * @reserved: 0
+ * @reserved2: 0
  */
 struct kscope_completion {
 	__u64 user_data;
@@ -645,7 +659,9 @@ struct kscope_completion {
 	__u16 cause;
 	__u64 done;
 	__u64 value;
-	__u64 reserved[3];
+	__u32 flags;
+	__u32 reserved;
+	__u64 reserved2[2];
 };
 
 /**

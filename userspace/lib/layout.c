@@ -59,6 +59,7 @@ ASSERT_OFFSET(kscope_release, blockers, 16);
 ASSERT_SIZE(kscope_query, 104);
 ASSERT_OFFSET(kscope_query, pinned_pages, 48);
 ASSERT_OFFSET(kscope_query, cause, 88);
+ASSERT_OFFSET(kscope_query, violations, 92);
 
 ASSERT_SIZE(kscope_quiesce, 16);
 ASSERT_SIZE(kscope_eventfd, 16);
@@ -67,6 +68,7 @@ ASSERT_SIZE(kscope_completion, 64);
 ASSERT_OFFSET(kscope_completion, status, 16);
 ASSERT_OFFSET(kscope_completion, done, 24);
 ASSERT_OFFSET(kscope_completion, value, 32);
+ASSERT_OFFSET(kscope_completion, flags, 40);
 
 ASSERT_SIZE(kscope_ring, 64);
 ASSERT_OFFSET(kscope_ring, records, 64);

@@ -18,7 +18,7 @@
 #define OLD 0x55 /* in memory when it is lent; the disk reads as zeros */
 #define NEW 0xaa /* written by whoever has the memory next */
 
-enum hazard { UNPIN, REUSE, CLOSE, KILL, CANCEL, NR_HAZARDS };
+enum hazard { UNPIN, LOSE, REUSE, CLOSE, KILL, CANCEL, NR_HAZARDS };
 
 /*
  * A column: each function does the same thing to its subject, prints what happened
@@ -100,6 +100,28 @@ static inline double written_after(void *mem)
 		usleep(200);
 	}
 	return -1;
+}
+
+/* Unmap memory, and get the same address for something else. */
+static inline int map_anew(void *mem)
+{
+	munmap(mem, LEN);
+	if (mmap(mem, LEN, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+		 0) != mem)
+		return -ENOMEM;
+	memset(mem, NEW, LEN);
+	return 0;
+}
+
+/* Bytes that somebody has written since */
+static inline size_t bytes_written(const char *mem)
+{
+	size_t i, nr = 0;
+
+	for (i = 0; i < LEN; i++)
+		nr += mem[i] != (char)NEW;
+	return nr;
 }
 
 static inline void say_written(double ms)

@@ -102,20 +102,49 @@ static int show_unpin(void)
 	return 0;
 }
 
-static int reuse(struct reading *r, int fd)
+static int lose(struct reading *r, int fd)
 {
-	long pins = pins_now();
-	char *next;
-	int ret = read_into_new(r, fd);
+	int ret = read_into_new(r, fd) ?: map_anew(r->mem);
+
+	if (ret || !ring_unread(&r->scope))
+		return ret;
+	read_end(r);
+	return -EAGAIN;
+}
+
+/* The program's mistake: it takes the address away and waits for what is read there. */
+static int show_lose(void)
+{
+	struct kscope_query q = {};
+	struct pollfd poller;
+	struct reading r = {};
+	int fd = disk_open(O_DIRECT);
+	int ret = fd < 0 ? fd : disk_retry(lose(&r, fd));
 
 	if (ret)
 		return ret;
-	munmap(r->mem, LEN);
-	next = mmap(r->mem, LEN, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-	if (next != r->mem)
-		return -ENOMEM;
-	memset(next, NEW, LEN);
+	poller = (struct pollfd){ .fd = r.scope.fd };
+	poll(&poller, 1, 0);
+	must(poller.revents & POLLERR);
+	must_be_read(&r);
+	must(r.c.flags == KSCOPE_COMPLETION_VIOLATED);
+	must(query(r.scope.fd, &q) == 0 && q.violations == 1);
+	printf("READ reported %llu bytes and %s, poll said %s, and %zu bytes came",
+	       r.c.done, r.c.flags ? "VIOLATED" : "nothing else",
+	       poller.revents & POLLERR ? "POLLERR at once" : "nothing",
+	       bytes_written(r.mem));
+	read_end(&r);
+	close(fd);
+	return 0;
+}
+
+static int reuse(struct reading *r, int fd)
+{
+	long pins = pins_now();
+	int ret = read_into_new(r, fd) ?: map_anew(r->mem);
+
+	if (ret)
+		return ret;
 	r->pinned = pins_now() - pins;
 	must(r->pinned == 1);
 	if (!ring_unread(&r->scope))
@@ -127,15 +156,14 @@ static int reuse(struct reading *r, int fd)
 static int show_reuse(void)
 {
 	struct reading r;
-	size_t i, nr = 0;
+	size_t nr;
 	int fd = disk_open(0);
 	int ret = fd < 0 ? fd : disk_retry(reuse(&r, fd));
 
 	if (ret)
 		return ret;
 	must_be_read(&r);
-	for (i = 0; i < LEN; i++)
-		nr += r.mem[i] != (char)NEW;
+	nr = bytes_written(r.mem);
 	printf("READ reported %llu bytes; of the new owner's %lu, %zu were overwritten, "
 	       "and the old page was %s",
 	       r.c.done, LEN, nr, r.pinned ? "still pinned" : "not pinned");
@@ -264,6 +292,7 @@ static int show_cancel(void)
 
 const struct column kscope_column = { .show = {
 					      [UNPIN] = show_unpin,
+					      [LOSE] = show_lose,
 					      [REUSE] = show_reuse,
 					      [CLOSE] = show_close,
 					      [KILL] = show_kill,

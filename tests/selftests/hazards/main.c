@@ -21,6 +21,10 @@
  *	waits for the read on Linux 6.1 and 6.12, and no longer on 6.18; emptying its
  *	place (BUFFERS_UPDATE) waits on neither. kscope refuses, and says who is in the
  *	way.
+ * B	The program unmaps a registered buffer under a read, and waits for the data at the same
+ *	address. Both read into the page that was there before, so nothing comes. io_uring
+ *	reports success; kscope says so at once (POLLERR, a count, SIGBUS on demand), and in
+ *	the completion.
  * B2	The program unmaps memory under a read and gets the same address again for
  *	something else. That kscope writes to pages and not to addresses helps only if
  *	the memory has gone back to the kernel: a malloc() that hands out the same page
@@ -36,9 +40,8 @@
  *	cancelled: a timer that would run for an hour. A program that never uses a
  *	user_data twice is safe with both.
  *
- * B (munmap under a registered buffer) and E (overlapping requests) are not here, as
- * kscope does not yet do better. A new row is a line in the table below, a name in
- * enum hazard, and a function each in kscope.c and uring.c.
+ * E (overlapping requests) is not here, as kscope does not yet do better. A new row is a line
+ * in the table below, a name in enum hazard, and a function each in kscope.c and uring.c.
  */
 #include <sys/utsname.h>
 
@@ -49,6 +52,7 @@ static const struct {
 	const char *title;
 } rows[NR_HAZARDS] = {
 	[UNPIN] = { "A", "take a buffer back under a read" },
+	[LOSE] = { "B", "unmap a registered buffer under a read" },
 	[REUSE] = { "B2", "unmap and reuse memory under a read" },
 	[CLOSE] = { "C", "close the fd under a read" },
 	[KILL] = { "D", "kill the owner of a read" },
