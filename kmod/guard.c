@@ -20,7 +20,9 @@
  *   others	protection, soft-dirty bits, NUMA hints: not told apart, none of them does harm
  *
  * Only what tasks of the owner do counts. When its mm ends, be it by exit or by exec, nobody is
- * left to make a mistake.
+ * left to make a mistake. That end is told of as well (RELEASE), with no lock held, before the
+ * task that dies becomes a zombie, and it may wait: there is the fence. A scope cannot go before,
+ * as the removal of a guard waits for what the mm is about to do.
  */
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
@@ -179,6 +181,9 @@ static bool guard_invalidate(struct mmu_interval_notifier *notifier,
 	u64 start = max_t(u64, range->start, addr) - addr;
 	u64 end = min_t(u64, range->end, addr + buf->len) - addr;
 
+	if (range->event == MMU_NOTIFY_RELEASE &&
+	    scope->flags & KSCOPE_SCOPE_FENCE)
+		kscope_scope_fence(scope);
 	if (start >= end || !range_is_taken(buf, range, start, end) ||
 	    !guard_hit(buf, start, end))
 		return true;

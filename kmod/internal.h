@@ -76,8 +76,10 @@
 #define KSCOPE_FEATURES_OFFERED KSCOPE_FEATURES_ALL
 #define KSCOPE_SCOPE_TAKEN KSCOPE_SCOPE_ALL
 #else
-#define KSCOPE_FEATURES_OFFERED (KSCOPE_FEATURES_ALL & ~KSCOPE_FEATURE_GUARD)
-#define KSCOPE_SCOPE_TAKEN (KSCOPE_SCOPE_ALL & ~KSCOPE_SCOPE_SIGBUS)
+#define KSCOPE_FEATURES_OFFERED \
+	(KSCOPE_FEATURES_ALL & ~(KSCOPE_FEATURE_GUARD | KSCOPE_FEATURE_FENCE))
+#define KSCOPE_SCOPE_TAKEN \
+	(KSCOPE_SCOPE_ALL & ~(KSCOPE_SCOPE_SIGBUS | KSCOPE_SCOPE_FENCE))
 #endif
 
 struct crypto_shash;
@@ -357,6 +359,8 @@ struct kscope_deadline {
  * @event: S told of completions
  * @first: S the first failure
  * @decider: S the child whose end made the policy cancel the scope
+ * @grace_ns: C how long a fence waits
+ * @fenced_ns: S until when it waits, CLOCK_MONOTONIC; 0 before
  * @violations: S times that memory was taken from children
  * @seen: S of these, those that a QUERY has told
  * @decided: S, but who has dropped it looks without; that cancel is not done yet
@@ -402,6 +406,8 @@ struct kscope_scope {
 		u64 child;
 		u64 user_data;
 	} decider;
+	u64 grace_ns;
+	u64 fenced_ns;
 	u32 violations;
 	u32 seen;
 	bool decided;
@@ -764,6 +770,7 @@ u32 kscope_scope_blockers(struct kscope_scope *scope,
 			  const struct kscope_buf *buf,
 			  struct kscope_blocker *blockers, u32 max);
 void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query);
+void kscope_scope_fence(struct kscope_scope *scope);
 void kscope_scope_told(struct kscope_scope *scope, u32 violations);
 void kscope_scope_drained(struct kscope_scope *scope);
 int kscope_reaper_start(void);

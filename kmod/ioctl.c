@@ -23,7 +23,7 @@
 /* Programs were built with these; see also tests/selftests/abi_layout.def. */
 static_assert(sizeof(struct kscope_info) == 56);
 static_assert(sizeof(struct kscope_op_info) == 72);
-static_assert(sizeof(struct kscope_scope_create) == 40);
+static_assert(sizeof(struct kscope_scope_create) == 48);
 static_assert(sizeof(struct kscope_buf_pin) == 24);
 static_assert(sizeof(struct kscope_buf_unpin) == 24);
 static_assert(sizeof(struct kscope_hash_open) == 80);
@@ -130,6 +130,7 @@ static struct file *scope_file(const struct kscope_scope_create *args)
 		.max_buffers = args->max_buffers,
 		.flags = args->flags,
 		.deadline_ns = args->deadline_ns,
+		.grace_ns = args->grace_ns,
 	};
 	struct kscope_scope *scope = kscope_scope_alloc(&params, true);
 	struct file *file;

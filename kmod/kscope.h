@@ -24,6 +24,7 @@ struct kscope_scope;
  * @max_buffers: buffers that it can own at a time; 0 for 64
  * @flags: KSCOPE_SCOPE_*
  * @deadline_ns: CLOCK_MONOTONIC, when it is cancelled; 0 for never
+ * @grace_ns: how long a fence waits, at most KSCOPE_GRACE_MAX; 0 for KSCOPE_GRACE_DEFAULT
  */
 struct kscope_scope_params {
 	u32 kind;
@@ -32,6 +33,7 @@ struct kscope_scope_params {
 	u32 max_buffers;
 	u32 flags;
 	u64 deadline_ns;
+	u64 grace_ns;
 };
 
 /**

@@ -73,7 +73,8 @@ static bool params_are_valid(const struct kscope_scope_params *params)
 	       !(params->flags & ~KSCOPE_SCOPE_TAKEN) &&
 	       params->policy <= KSCOPE_POLICY_FIRST_SUCCESS &&
 	       params->capacity && params->capacity <= KSCOPE_MAX_CAPACITY &&
-	       params->max_buffers <= KSCOPE_MAX_BUFFERS;
+	       params->max_buffers <= KSCOPE_MAX_BUFFERS &&
+	       params->grace_ns <= KSCOPE_GRACE_MAX;
 }
 
 static void scope_init(struct kscope_scope *scope,
@@ -88,6 +89,7 @@ static void scope_init(struct kscope_scope *scope,
 		scope->at_end = KSCOPE_END_DECIDES;
 	}
 	scope->max_buffers = params->max_buffers ?: KSCOPE_DEFAULT_BUFFERS;
+	scope->grace_ns = params->grace_ns ?: KSCOPE_GRACE_DEFAULT;
 	spin_lock_init(&scope->lock);
 	kscope_tally_init(&scope->tally, roundup_pow_of_two(params->capacity));
 	INIT_LIST_HEAD(&scope->free);
@@ -179,6 +181,37 @@ static bool scope_is_drained(struct kscope_scope *scope)
 	drained = !kscope_tally_outstanding(&scope->tally);
 	spin_unlock(&scope->lock);
 	return drained;
+}
+
+/* All buffers of an address space share one time. Return: jiffies that are left of it */
+static unsigned long fence_left(struct kscope_scope *scope)
+{
+	u64 now = ktime_get_ns();
+	s64 left;
+
+	spin_lock(&scope->lock);
+	if (!scope->fenced_ns)
+		scope->fenced_ns = now + scope->grace_ns;
+	left = scope->fenced_ns - now;
+	spin_unlock(&scope->lock);
+	return left > 0 ? nsecs_to_jiffies(left) + 1 : 0;
+}
+
+/**
+ * kscope_scope_fence() - memory that the scope has pinned loses its owner: end its children
+ * @scope: with KSCOPE_SCOPE_FENCE, that lives until the caller returns
+ *
+ * Waits until nothing is outstanding, but not for longer than the scope's time of grace.
+ *
+ * Context: process context; sleeps. Not from a child of the same scope.
+ */
+void kscope_scope_fence(struct kscope_scope *scope)
+{
+	struct kscope_cancel_counts counts = {};
+
+	kscope_scope_cancel(scope, KSCOPE_CAUSE_CLOSE, &counts);
+	wait_event_idle_timeout(scope->wait, scope_is_drained(scope),
+				fence_left(scope));
 }
 
 static void scope_hand_to_reaper(struct kscope_scope *scope)

@@ -204,13 +204,15 @@ long run_create(struct ctx *ctx, const struct arg *args)
 		BUFFERS,
 		FLAGS,
 		MAP,
-		DEADLINE
+		DEADLINE,
+		GRACE
 	};
 	struct kscope_scope_create create = {
 		.flags = value_of(&args[FLAGS]),
 		.kind = value_of(&args[KIND]),
 		.policy = value_of(&args[POLICY]),
 		.deadline_ns = value_of(&args[DEADLINE]),
+		.grace_ns = value_of(&args[GRACE]),
 		.capacity = value_of(&args[CAPACITY]),
 		.max_buffers = value_of(&args[BUFFERS]),
 	};

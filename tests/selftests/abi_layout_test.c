@@ -124,7 +124,8 @@ TEST(info_tells_the_version_and_sane_limits)
 	EXPECT_EQ(KSCOPE_ABI_VERSION, info.abi_version);
 	EXPECT_LE(11, info.nr_ops); /* and those of providers */
 	/* some depend on the kernel */
-	EXPECT_EQ(KSCOPE_FEATURES_ALL, info.features | KSCOPE_FEATURE_GUARD);
+	EXPECT_EQ(KSCOPE_FEATURES_ALL,
+		  info.features | KSCOPE_FEATURE_GUARD | KSCOPE_FEATURE_FENCE);
 	EXPECT_EQ(0, info.max_capacity & (info.max_capacity - 1));
 	EXPECT_LE(16384, info.max_capacity);
 	EXPECT_LE(64, info.max_buffers);

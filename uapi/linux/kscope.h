@@ -137,10 +137,12 @@ struct kscope_info {
 #define KSCOPE_FEATURE_POLICIES	(1ULL << 5)	/* KSCOPE_POLICY_* beyond COLLECT */
 #define KSCOPE_FEATURE_DEADLINE	(1ULL << 6)	/* &kscope_scope_create.deadline_ns */
 #define KSCOPE_FEATURE_GUARD	(1ULL << 7)	/* violations, KSCOPE_SCOPE_SIGBUS */
+#define KSCOPE_FEATURE_FENCE	(1ULL << 8)	/* KSCOPE_SCOPE_FENCE */
 #define KSCOPE_FEATURES_ALL	(KSCOPE_FEATURE_ORDERED | KSCOPE_FEATURE_FILES | \
 				 KSCOPE_FEATURE_HASH | KSCOPE_FEATURE_INLINE | \
 				 KSCOPE_FEATURE_HELP | KSCOPE_FEATURE_POLICIES | \
-				 KSCOPE_FEATURE_DEADLINE | KSCOPE_FEATURE_GUARD)
+				 KSCOPE_FEATURE_DEADLINE | KSCOPE_FEATURE_GUARD | \
+				 KSCOPE_FEATURE_FENCE)
 
 /* Built-in operations; modules register theirs from KSCOPE_OP_PROVIDER on. */
 #define KSCOPE_OP_NOP		0	/* nothing */
@@ -211,7 +213,13 @@ struct kscope_op_info {
 
 #define KSCOPE_SCOPE_NO_HELP	(1U << 0)	/* who waits sleeps, and runs no child itself */
 #define KSCOPE_SCOPE_SIGBUS	(1U << 1)	/* who takes memory away from children gets SIGBUS */
-#define KSCOPE_SCOPE_ALL	(KSCOPE_SCOPE_NO_HELP | KSCOPE_SCOPE_SIGBUS)
+#define KSCOPE_SCOPE_FENCE	(1U << 2)	/* an owner's end waits for the children */
+#define KSCOPE_SCOPE_ALL	(KSCOPE_SCOPE_NO_HELP | KSCOPE_SCOPE_SIGBUS | \
+				 KSCOPE_SCOPE_FENCE)
+
+#define KSCOPE_GRACE_DEFAULT	2000000000ULL	/* 2 s */
+#define KSCOPE_GRACE_MAX	60000000000ULL	/* 60 s */
+
 
 /**
  * struct kscope_scope_create - create a scope (KSCOPE_IOC_SCOPE_CREATE)
@@ -226,6 +234,8 @@ struct kscope_op_info {
  * @ring_bytes: out: length of the mapping at KSCOPE_MMAP_RING
  * @deadline_ns: in: when the scope is cancelled (KSCOPE_CAUSE_DEADLINE), if it still
  *	lives; 0 for never. One that is past cancels it at once
+ * @grace_ns: in: how long KSCOPE_SCOPE_FENCE waits, at most KSCOPE_GRACE_MAX; 0 for
+ *	KSCOPE_GRACE_DEFAULT
  *
  * The ioctl returns the scope's fd, which is close-on-exec.
  *
@@ -239,6 +249,12 @@ struct kscope_op_info {
  *
  * With KSCOPE_SCOPE_SIGBUS a task that takes addresses away from children gets SIGBUS, with the
  * address, as it returns from its system call. Without, poll() says EPOLLERR until a QUERY.
+ *
+ * With KSCOPE_SCOPE_FENCE the scope is cancelled (KSCOPE_CAUSE_CLOSE) when an address space goes
+ * away, by exit or exec, of which it has a buffer, and what ends it waits until no child is
+ * outstanding, for @grace_ns at most. So when waitpid() returns a killed owner, no child touches
+ * its memory any more, unless the grace is over or somebody else (a process that shares it, a
+ * reader of its /proc files) kept the address space for longer.
  *
  * SPAWN on an inline scope returns when the children that it has accepted have ended.
  * Operations that may block are refused there (EINVAL). If the caller is killed, those
@@ -254,6 +270,7 @@ struct kscope_scope_create {
 	__u32 ring_entries;
 	__u32 ring_bytes;
 	__u64 deadline_ns;
+	__u64 grace_ns;
 };
 
 #define KSCOPE_PIN_READ_ONLY	(1U << 0)	/* children shall only read it */

@@ -108,6 +108,7 @@ struct kscope_scope {
  * @max_buffers: buffers pinned at a time; 0 for 64
  * @flags: KSCOPE_SCOPE_*
  * @deadline_ns: when the scope is cancelled, if it still lives; 0 for never
+ * @grace_ns: how long KSCOPE_SCOPE_FENCE waits; 0 for KSCOPE_GRACE_DEFAULT
  */
 struct kscope_scope_params {
 	unsigned int kind;
@@ -116,6 +117,7 @@ struct kscope_scope_params {
 	unsigned int max_buffers;
 	unsigned int flags;
 	__u64 deadline_ns;
+	__u64 grace_ns;
 };
 
 /*

@@ -59,6 +59,7 @@ static int create(int dev, const struct kscope_scope_params *params,
 		.kind = params->kind,
 		.policy = params->policy,
 		.deadline_ns = params->deadline_ns,
+		.grace_ns = params->grace_ns,
 		.capacity = params->capacity ? params->capacity :
 					       DEFAULT_CAPACITY,
 		.max_buffers = params->max_buffers,

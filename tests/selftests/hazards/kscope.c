@@ -4,6 +4,7 @@
 
 /* A scope with a child that reads the slow disk into a buffer. */
 struct reading {
+	unsigned int flags; /* of the scope */
 	struct scope scope;
 	int buf;
 	__u64 child;
@@ -14,8 +15,13 @@ struct reading {
 
 static int read_start(struct reading *r, void *mem, int fd, __u64 off)
 {
-	int ret = scope_open(&r->scope, KSCOPE_KIND_PARALLEL, 4);
+	struct kscope_scope_create arg = { .kind = KSCOPE_KIND_PARALLEL,
+					   .capacity = 4,
+					   .flags = r->flags };
+	int ret = scope_create(&arg);
 
+	if (ret >= 0)
+		ret = scope_map(&r->scope, ret, &arg);
 	if (ret)
 		return ret;
 	r->buf = buf_pin(r->scope.fd, mem, LEN, 0);
@@ -81,7 +87,7 @@ static int refused_unpin(struct reading *r)
 
 static int show_unpin(void)
 {
-	struct reading r;
+	struct reading r = {};
 	double later;
 	int fd = disk_open(O_DIRECT), ret;
 
@@ -155,7 +161,7 @@ static int reuse(struct reading *r, int fd)
 
 static int show_reuse(void)
 {
-	struct reading r;
+	struct reading r = {};
 	size_t nr;
 	int fd = disk_open(0);
 	int ret = fd < 0 ? fd : disk_retry(reuse(&r, fd));
@@ -175,7 +181,7 @@ static int show_reuse(void)
 
 static int close_once(int fd, struct after *after)
 {
-	struct reading r;
+	struct reading r = {};
 	__u64 start;
 	int ret = read_into_new(&r, fd);
 
@@ -215,9 +221,36 @@ static int show_close(void)
 
 static int owner(void *mem, int fd, __u64 off)
 {
-	struct reading r;
+	struct reading r = {};
 
 	return read_start(&r, mem, fd, off);
+}
+
+static int owner_fenced(void *mem, int fd, __u64 off)
+{
+	struct reading r = { .flags = KSCOPE_SCOPE_FENCE };
+
+	return read_start(&r, mem, fd, off);
+}
+
+/* One that says what the end of the owner means. */
+static int show_fence(void)
+{
+	double call[NR_RUNS];
+	struct after after;
+	int i, ret;
+
+	for (i = 0; i < NR_RUNS; i++) {
+		ret = disk_retry(owner_kill(owner_fenced, &after));
+		if (ret)
+			return ret;
+		must(after.written_ms < 0);
+		call[i] = after.call_ms;
+	}
+	printf("; with KSCOPE_SCOPE_FENCE waitpid() returned after %.1f ms, and ",
+	       median(call));
+	say_outlived(-1);
+	return 0;
 }
 
 static int show_kill(void)
@@ -238,7 +271,7 @@ static int show_kill(void)
 	printf("waitpid() returned after %.1f ms, and ", median(call));
 	say_outlived(median(written));
 	printf("; its page stayed pinned in %d of %d runs", nr_pinned, NR_RUNS);
-	return 0;
+	return show_fence();
 }
 
 /* A handle is good for one child, however its slot and its user_data are used later. */

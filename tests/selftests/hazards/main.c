@@ -34,8 +34,9 @@
  *	read: it waits.
  * D	The owner is killed, its memory is shared with a process that lives on. Neither
  *	of them keeps waitpid() waiting, and the read goes on for as long in both. kscope
- *	promises that the pages stay pinned until it has ended, and no more yet; with a
- *	registered buffer io_uring does the same.
+ *	promises that the pages stay pinned until it has ended; with a registered buffer
+ *	io_uring does the same. A scope with a fence promises more: waitpid() returns when
+ *	nothing touches the memory any more.
  * F	Whom does a cancel hit, and what does it need? The request is one that can be
  *	cancelled: a timer that would run for an hour. A program that never uses a
  *	user_data twice is safe with both.

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The fence: when the end of an owner has been seen, no child touches its memory any more, or the
+ * time of grace is over. The parent holds the scope's fd as well, so that it can look.
+ */
+#include <signal.h>
+
+#include "kselftest_harness.h"
+#include "race_hooks.h"
+
+#define LEN PAGE
+
+FIXTURE(fence)
+{
+	struct scope scope;
+	struct kscope_query q;
+	struct kscope_completion c;
+	unsigned int op;
+	char *mem;
+	int ready[2];
+	pid_t owner;
+};
+
+FIXTURE_VARIANT(fence)
+{
+	bool exec;
+};
+
+FIXTURE_VARIANT_ADD(fence, killed){
+	.exec = false,
+};
+
+FIXTURE_VARIANT_ADD(fence, exec){
+	.exec = true,
+};
+
+FIXTURE_SETUP(fence)
+{
+	int op = gate_op();
+
+	self->scope.fd = -1;
+	if (!has_feature(KSCOPE_FEATURE_FENCE))
+		SKIP(return, "this kernel does not tell");
+	if (op < 0)
+		SKIP(return, "kscope_gate is not loaded");
+	self->op = op;
+	ASSERT_EQ(0, gate_set(true));
+	ASSERT_EQ(0, gate_set(false));
+	ASSERT_EQ(0, pipe2(self->ready, O_CLOEXEC));
+	self->mem = mmap(NULL, LEN, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->mem);
+}
+
+FIXTURE_TEARDOWN(fence)
+{
+	gate_set(true);
+	EXPECT_EQ(0, scope_close(&self->scope));
+	munmap(self->mem, LEN);
+	xclose(self->ready[0]);
+	xclose(self->ready[1]);
+}
+
+static int open_fenced(struct scope *scope, unsigned int flags, __u64 grace_ns)
+{
+	struct kscope_scope_create arg = { .kind = KSCOPE_KIND_PARALLEL,
+					   .capacity = 4,
+					   .flags = flags,
+					   .grace_ns = grace_ns };
+	int fd = scope_create(&arg);
+
+	return fd < 0 ? fd : scope_map(scope, fd, &arg);
+}
+
+/* An owner with a child that runs; it ends itself, or waits to be killed. */
+static int owner_run(int fd, void *mem, struct kscope_desc desc, int ready,
+		     bool exec)
+{
+	int buf = buf_pin(fd, mem, LEN, 0);
+
+	desc.buf = desc.op >= KSCOPE_OP_PROVIDER ? buf : 0;
+	if (buf <= 0 || spawn_one(fd, desc, NULL) != 1 || wait_running(fd, 1))
+		return 1;
+	if (byte_send(ready))
+		return 1;
+	if (exec)
+		execl("/bin/true", "true", NULL);
+	for (;;)
+		pause();
+}
+
+#define OWN(desc)                                                        \
+	do {                                                             \
+		self->owner = fork();                                    \
+		if (!self->owner)                                        \
+			_exit(owner_run(self->scope.fd, self->mem, desc, \
+					self->ready[1], variant->exec)); \
+		ASSERT_EQ(0, byte_recv(self->ready[0]));                 \
+		if (!variant->exec)                                      \
+			kill(self->owner, SIGKILL);                      \
+	} while (0)
+
+#define STUBBORN desc_gate(self->op, 0, 0)
+
+TEST_F(fence, holds_the_end_back_until_the_child_has_ended)
+{
+	ASSERT_EQ(0, open_fenced(&self->scope, KSCOPE_SCOPE_FENCE,
+				 KSCOPE_GRACE_MAX));
+	OWN(STUBBORN);
+	usleep(300000);
+	EXPECT_EQ(0, waitpid(self->owner, NULL, WNOHANG));
+	ASSERT_EQ(0, query(self->scope.fd, &self->q));
+	EXPECT_EQ(1, self->q.outstanding);
+	EXPECT_EQ(KSCOPE_CAUSE_CLOSE, self->q.cause);
+	EXPECT_EQ(0, gate_set(true));
+	child_wait(self->owner);
+	ASSERT_EQ(0, query(self->scope.fd, &self->q));
+	EXPECT_EQ(0, self->q.outstanding);
+	ASSERT_TRUE(reap(&self->scope, &self->c));
+	EXPECT_EQ(KSCOPE_CAUSE_CLOSE, self->c.cause);
+}
+
+TEST_F(fence, does_not_hold_it_back_for_longer_than_the_grace)
+{
+	__u64 start = now_ns();
+
+	ASSERT_EQ(0, open_fenced(&self->scope, KSCOPE_SCOPE_FENCE, 200 * MSEC));
+	OWN(STUBBORN);
+	child_wait(self->owner);
+	EXPECT_LE(start + 200 * MSEC, now_ns());
+	ASSERT_EQ(0, query(self->scope.fd, &self->q));
+	EXPECT_EQ(1, self->q.outstanding);
+	EXPECT_EQ(1, self->q.nr_buffers);
+}
+
+TEST_F(fence, ends_children_that_heed_a_cancel)
+{
+	ASSERT_EQ(0, open_fenced(&self->scope, KSCOPE_SCOPE_FENCE,
+				 KSCOPE_GRACE_MAX));
+	OWN(desc_sleep(1, far_future()));
+	child_wait(self->owner);
+	ASSERT_EQ(0, query(self->scope.fd, &self->q));
+	EXPECT_EQ(0, self->q.outstanding);
+	EXPECT_EQ(KSCOPE_SCOPE_CANCELLED, self->q.state);
+	EXPECT_EQ(-ECANCELED, spawn_one(self->scope.fd, desc_nop(1), NULL));
+}
+
+TEST_F(fence, is_not_there_unless_asked_for)
+{
+	ASSERT_EQ(0, open_fenced(&self->scope, 0, KSCOPE_GRACE_MAX));
+	OWN(STUBBORN);
+	child_wait(self->owner);
+	ASSERT_EQ(0, query(self->scope.fd, &self->q));
+	EXPECT_EQ(1, self->q.outstanding);
+	EXPECT_EQ(KSCOPE_SCOPE_OPEN, self->q.state);
+}
+
+TEST(grace_has_a_limit)
+{
+	struct scope scope;
+
+	EXPECT_EQ(-EINVAL, open_fenced(&scope, 0, KSCOPE_GRACE_MAX + 1));
+	EXPECT_EQ(-EINVAL, open_fenced(&scope, 0, -1ULL));
+	ASSERT_EQ(0, open_fenced(&scope, 0, KSCOPE_GRACE_MAX));
+	EXPECT_EQ(0, scope_close(&scope));
+}
+
+TEST_HARNESS_MAIN
