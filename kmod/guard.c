@@ -15,8 +15,8 @@
  *   UNMAP	munmap(), mremap(), a mapping in the place of another one
  *   CLEAR	MADV_DONTNEED, MADV_FREE, a hole, truncation; but also reclaim and migration, which
  *		a pin foils, and which hold the lock of the folio; and the split of a transparent
- *		huge page into small ones, which takes nothing away. MADV_DONTNEED of exactly one such
- *		page looks the same and is not noticed
+ *		huge page into small ones, which takes nothing away. MADV_DONTNEED of exactly one
+ *		such page looks the same and is not noticed
  *   others	protection, soft-dirty bits, NUMA hints: not told apart, none of them does harm
  *
  * Only what tasks of the owner do counts. When its mm ends, be it by exit or by exec, nobody is
@@ -65,7 +65,7 @@ static bool clear_is_harmless(const struct kscope_buf *buf,
 	       IS_ALIGNED(range->start, PMD_SIZE);
 }
 
-/* Is it a task of the owner that takes the memory away? Those that reclaim memory have no choice. */
+/* Does a task of the owner take the memory away? Those that reclaim memory have no choice. */
 static bool range_is_taken(const struct kscope_buf *buf,
 			   const struct mmu_notifier_range *range, u64 start,
 			   u64 end)

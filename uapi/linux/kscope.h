@@ -212,14 +212,13 @@ struct kscope_op_info {
 #define KSCOPE_POLICY_FIRST_SUCCESS 2	/* the first success does: a race */
 
 #define KSCOPE_SCOPE_NO_HELP	(1U << 0)	/* who waits sleeps, and runs no child itself */
-#define KSCOPE_SCOPE_SIGBUS	(1U << 1)	/* who takes memory away from children gets SIGBUS */
+#define KSCOPE_SCOPE_SIGBUS	(1U << 1)	/* who takes memory from children gets it */
 #define KSCOPE_SCOPE_FENCE	(1U << 2)	/* an owner's end waits for the children */
 #define KSCOPE_SCOPE_ALL	(KSCOPE_SCOPE_NO_HELP | KSCOPE_SCOPE_SIGBUS | \
 				 KSCOPE_SCOPE_FENCE)
 
 #define KSCOPE_GRACE_DEFAULT	2000000000ULL	/* 2 s */
 #define KSCOPE_GRACE_MAX	60000000000ULL	/* 60 s */
-
 
 /**
  * struct kscope_scope_create - create a scope (KSCOPE_IOC_SCOPE_CREATE)
