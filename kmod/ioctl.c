@@ -365,7 +365,7 @@ static __always_inline long spawn_all(struct kscope_scope *scope,
 				      bool *wait)
 {
 	struct kscope_batch batch __uninitialized;
-	u32 done = 0;
+	long done = 0;
 	int ret = 0;
 
 	kscope_batch_begin(&batch, scope, args->nr, args->min_complete);
@@ -389,7 +389,7 @@ static __always_inline long spawn_all(struct kscope_scope *scope,
 	/* Whoever runs them may be done before there is need to sleep. */
 	cond_resched();
 	*wait = args->min_complete;
-	return done ?: ret;
+	return done ? done : ret;
 }
 
 static __always_inline long handle_spawn(struct call *call)

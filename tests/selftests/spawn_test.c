@@ -114,6 +114,22 @@ TEST_F(spawn, first_that_is_refused_gives_its_errno_and_nothing_happens)
 	expect_accepted(_metadata, self, 0);
 }
 
+TEST_F(spawn, first_that_is_refused_does_not_wait)
+{
+	__u64 before;
+
+	ASSERT_EQ(1,
+		  spawn_one(self->scope.fd, desc_sleep(0, in_ms(3000)), NULL));
+	before = now_ns();
+	EXPECT_EQ(-ENOENT, spawn_arg(self->scope.fd,
+				     (struct kscope_desc[]){
+					     desc_crc32c(12345, 0, 1, 0) },
+				     NULL, 1, 1, 0));
+	EXPECT_GT(2000 * MSEC, now_ns() - before);
+	EXPECT_EQ(0, ring_unread(&self->scope));
+	ASSERT_EQ(0, cancel_scope(self->scope.fd));
+}
+
 TEST_F(spawn, refused_child_leaves_no_lease_and_no_slot)
 {
 	char *page = map_anon(PAGE);
