@@ -109,6 +109,34 @@ static __always_inline void cut_first(struct list_head *list,
 		__list_cut_position(list, head, last);
 }
 
+/* What is in the way of a child in an inline scope may be those before it, which will have run. */
+static bool batch_may_retry(const struct kscope_batch *batch, u32 nr)
+{
+	return nr && batch->scope->kind == KSCOPE_KIND_INLINE;
+}
+
+static u32 batch_name_blockers(const struct kscope_batch *batch, u32 i)
+{
+	const struct kscope_draft *draft = &batch->drafts[i];
+	const struct kscope_desc *desc = &batch->descs[i];
+
+	return kscope_draft_blockers(batch->scope, draft, desc, batch->blockers,
+				     batch->nr_blockers);
+}
+
+/* Cut the batch down to the first @nr, as the next one is refused. */
+static noinline void batch_stop(struct kscope_batch *batch, u32 nr, int error)
+{
+	batch->nr = nr;
+	batch->error = error;
+	if (error != -EBUSY)
+		return;
+	if (batch_may_retry(batch, nr))
+		batch->error = 0;
+	else
+		batch->nr_blockers = batch_name_blockers(batch, nr);
+}
+
 /*
  * The pass over the batch, which has @nr. It puts those that stay together on @children, and cuts
  * the batch before the first that is refused.
@@ -137,8 +165,7 @@ static __always_inline void batch_admit(struct kscope_batch *batch, u32 nr,
 		}
 		ret = kscope_child_furnish(child, scope, draft, desc);
 		if (ret) {
-			batch->error = ret;
-			batch->nr = desc - batch->descs;
+			batch_stop(batch, desc - batch->descs, ret);
 			break;
 		}
 		child_admit(child, op, desc->user_data, now, how);
@@ -365,6 +392,7 @@ static void batch_abort(struct kscope_batch *batch)
 			kscope_child_drop(child);
 	}
 	kscope_tally_abort(&scope->tally, batch->nr);
+	kscope_loans_grant(scope);
 	list_splice_init(&batch->children, &scope->free);
 	batch->nr = 0;
 }

@@ -47,6 +47,8 @@ struct kscope_bay {
  * @enough: it is there already, after this batch
  * @work: bytes of work, with what each child costs besides
  * @now: CLOCK_MONOTONIC, when they are spawned
+ * @blockers: where those in the way of a lease are named
+ * @nr_blockers: in: room there. out: how many, if the first one is refused
  * @children: those that are reserved, in order
  * @claim: those that the caller has taken to run them itself
  * @bay: of the scope, if it is used
@@ -67,6 +69,8 @@ struct kscope_batch {
 	u32 min_complete;
 	u64 work;
 	u64 now;
+	struct kscope_blocker *blockers;
+	u32 nr_blockers;
 	struct list_head children;
 	struct kscope_claim claim;
 	struct kscope_bay *bay;
@@ -82,6 +86,10 @@ void kscope_draft_drop(struct kscope_scope *scope, struct kscope_draft *draft);
 int kscope_draft_refusal(const struct kscope_scope *scope,
 			 const struct kscope_draft *draft,
 			 const struct kscope_desc *desc);
+u32 kscope_draft_blockers(struct kscope_scope *scope,
+			  const struct kscope_draft *draft,
+			  const struct kscope_desc *desc,
+			  struct kscope_blocker *blockers, u32 max);
 int kscope_child_furnish(struct kscope_child *child, struct kscope_scope *scope,
 			 const struct kscope_draft *draft,
 			 const struct kscope_desc *desc);
@@ -176,6 +184,7 @@ static inline void kscope_batch_begin(struct kscope_batch *batch,
 	batch->scope = scope;
 	batch->now = ktime_get_ns();
 	batch->min_complete = min_complete;
+	batch->nr_blockers = 0;
 	batch->bay = NULL;
 	batch->room = batch->few_descs;
 	batch->drafts = batch->few_drafts;

@@ -224,11 +224,20 @@ static void table_remove(struct kscope_scope *scope, struct kscope_buf *buf)
 	scope->pinned_pages -= buf->cred ? buf->nr_pages : 0;
 }
 
+static u32 buf_blockers(struct kscope_scope *scope, struct kscope_buf *buf,
+			struct kscope_blocker *blockers, u32 max)
+{
+	const struct kscope_range all = { .buf = buf };
+	u32 nr = kscope_scope_blockers(scope, &all, blockers, max);
+
+	return nr + kscope_loans_blockers(scope, &all, blockers + nr, max - nr);
+}
+
 /**
  * kscope_buf_drop() - take a buffer out of its scope, unless it is borrowed
  * @scope: that owns it
  * @handle: of the buffer
- * @blockers: filled in with children that borrow it, if that is the error
+ * @blockers: filled in with those who borrow it, if that is the error
  * @nr_blockers: in: room there. out: how many
  *
  * Context: process context; may sleep.
@@ -246,8 +255,7 @@ int kscope_buf_drop(struct kscope_scope *scope, u32 handle,
 		ret = -ENOENT;
 	} else if (buf->leases) {
 		ret = -EBUSY;
-		*nr_blockers = kscope_scope_blockers(scope, buf, blockers,
-						     *nr_blockers);
+		*nr_blockers = buf_blockers(scope, buf, blockers, *nr_blockers);
 	} else {
 		table_remove(scope, buf);
 	}

@@ -10,6 +10,8 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 
+#include <crypto/hash.h>
+
 #include "internal.h"
 
 /* What a child drops along with its file */
@@ -36,6 +38,59 @@ void kscope_child_drop_file(struct kscope_child *child)
 }
 
 /**
+ * kscope_child_range() - what a child borrows
+ * @child: with its op, and its leases
+ * @i: which range
+ *
+ * Context: any, as the lease keeps the buffer.
+ * Return: it.
+ */
+struct kscope_range kscope_child_range(const struct kscope_child *child, u32 i)
+{
+	bool digest = i && kscope_op_takes(child->op, KSCOPE_OP_TAKES_HASH);
+
+	return (struct kscope_range){
+		.buf = kscope_child_buf(child, i),
+		.off = i ? child->desc.off2 : child->desc.off,
+		.len = digest ? crypto_shash_digestsize(child->hash->tfm) :
+				child->desc.len,
+		.exclusive = child->op->access[i] & KSCOPE_ACCESS_WRITE,
+	};
+}
+
+static struct kscope_lease *child_lease(const struct kscope_child *child, u32 i)
+{
+	struct kscope_scope *scope = child->scope;
+
+	return &scope->leases[(child - scope->slots) * KSCOPE_MAX_RANGES + i];
+}
+
+/**
+ * kscope_child_borrow() - give a child its next lease
+ * @child: with @nr_leases so far
+ * @range: of a buffer
+ *
+ * Context: under the scope's lock.
+ */
+void kscope_child_borrow(struct kscope_child *child,
+			 const struct kscope_range *range)
+{
+	lockdep_assert_held(&child->scope->lock);
+	range->buf->leases++;
+	kscope_lease_take(child_lease(child, child->nr_leases),
+			  &range->buf->borrowed, range);
+	child->nr_leases++;
+}
+
+static void child_return(struct kscope_child *child, u32 i)
+{
+	struct kscope_range range = kscope_child_range(child, i);
+
+	range.buf->leases--;
+	kscope_lease_drop(child_lease(child, i), &range.buf->borrowed, &range);
+}
+
+/**
  * kscope_child_drop() - drop all that a child holds
  * @child: not plain; has ended, or never existed. Its file, if it still has one, is dropped
  *	with fput(), which may finish later
@@ -48,7 +103,7 @@ void kscope_child_drop(struct kscope_child *child)
 
 	lockdep_assert_held(&child->scope->lock);
 	for (i = 0; i < child->nr_leases; i++)
-		kscope_child_buf(child, i)->leases--;
+		child_return(child, i);
 	if (kscope_child_has_file(child)) {
 		fput(child->file);
 		file_forget(child);
@@ -97,6 +152,33 @@ bool kscope_child_borrows(const struct kscope_child *child, u64 buf)
 	for (i = 0; i < child->nr_leases; i++)
 		if (kscope_child_buf(child, i)->handle == buf)
 			return true;
+	return false;
+}
+
+/**
+ * kscope_child_clashes() - is a lease of the child in the way of a lease on a range
+ * @child: accepted
+ * @range: somebody else's. One of no bytes stands for all of the buffer: every lease on it
+ *	clashes with that, even one on nothing
+ *
+ * Context: under the scope's lock.
+ * Return: true if so.
+ */
+bool kscope_child_clashes(const struct kscope_child *child,
+			  const struct kscope_range *range)
+{
+	struct kscope_range own;
+	u32 i;
+
+	lockdep_assert_held(&child->scope->lock);
+	if (child->op->plain)
+		return false;
+	for (i = 0; i < child->nr_leases; i++) {
+		own = kscope_child_range(child, i);
+		if (own.buf == range->buf &&
+		    (!range->len || kscope_ranges_clash(&own, range)))
+			return true;
+	}
 	return false;
 }
 

@@ -71,6 +71,8 @@ static int draft_make(struct kscope_batch *batch, u32 i, struct kscope_op *op)
 	if (!op)
 		return -EINVAL;
 	ret = desc_check(batch->scope, op, desc);
+	if (!ret && op->nr_ranges)
+		ret = kscope_leases_provide(batch->scope);
 	if (ret) {
 		kscope_op_put(op);
 		return ret;
@@ -135,37 +137,39 @@ void kscope_draft_drop(struct kscope_scope *scope, struct kscope_draft *draft)
 	kscope_op_put(draft->op);
 }
 
-static int range_check(const struct kscope_buf *buf, u64 off, u64 len,
-		       u32 access)
+static int range_check(const struct kscope_range *range, u32 access)
 {
-	if (off > buf->len || len > buf->len - off)
-		return -ERANGE;
-	return access & ~buf->access ? -EACCES : 0;
-}
+	int ret = kscope_range_check(range, range->buf->len);
 
-static bool ranges_clash(const struct kscope_op *op,
-			 const struct kscope_desc *desc, u64 len2)
-{
-	if (!((op->access[0] | op->access[1]) & KSCOPE_ACCESS_WRITE))
-		return false;
-	return desc->off < desc->off2 + len2 &&
-	       desc->off2 < desc->off + desc->len;
+	if (ret)
+		return ret;
+	return access & ~range->buf->access ? -EACCES : 0;
 }
 
 static __always_inline int ranges_check(const struct kscope_op *op,
-					const struct kscope_desc *desc,
-					u64 len2, struct kscope_buf *const *buf)
+					const struct kscope_range *ranges)
 {
 	int ret = 0;
 
-	if (buf[0])
-		ret = range_check(buf[0], desc->off, desc->len, op->access[0]);
-	if (ret || !buf[1])
+	if (ranges[0].buf)
+		ret = range_check(&ranges[0], op->access[0]);
+	if (ret || !ranges[1].buf)
 		return ret;
-	ret = range_check(buf[1], desc->off2, len2, op->access[1]);
-	if (!ret && buf[0] == buf[1] && ranges_clash(op, desc, len2))
+	ret = range_check(&ranges[1], op->access[1]);
+	if (!ret && kscope_ranges_clash(&ranges[0], &ranges[1]))
 		ret = -EINVAL;
 	return ret;
+}
+
+static __always_inline int range_resolve(const struct kscope_scope *scope,
+					 struct kscope_range *range, u32 access,
+					 u32 handle, u64 off, u64 len)
+{
+	range->buf = kscope_buf_lookup(scope, handle);
+	range->off = off;
+	range->len = len;
+	range->exclusive = access & KSCOPE_ACCESS_WRITE;
+	return range->buf ? 0 : -ENOENT;
 }
 
 static int hash_resolve(const struct kscope_scope *scope,
@@ -183,37 +187,36 @@ static int hash_resolve(const struct kscope_scope *scope,
 static __always_inline int draft_resolve(const struct kscope_scope *scope,
 					 const struct kscope_draft *draft,
 					 const struct kscope_desc *desc,
-					 struct kscope_buf **buf,
+					 struct kscope_range *ranges,
 					 struct kscope_hash **hash)
 {
-	u32 nr_ranges = draft->op->nr_ranges;
+	const struct kscope_op *op = draft->op;
+	u32 nr_ranges = op->nr_ranges;
 	u64 len2 = desc->len;
+	int ret = 0;
 
-	buf[0] = NULL;
-	buf[1] = NULL;
+	ranges[0].buf = NULL;
+	ranges[1].buf = NULL;
 	*hash = NULL;
-	if (draft->op->attributes & KSCOPE_OP_TAKES_HASH) {
-		int ret = hash_resolve(scope, desc, hash);
-
+	if (op->attributes & KSCOPE_OP_TAKES_HASH) {
+		ret = hash_resolve(scope, desc, hash);
 		if (ret)
 			return ret;
 		if (!(desc->op_flags & KSCOPE_HASH_LAST))
 			nr_ranges = 1;
 		len2 = crypto_shash_digestsize((*hash)->tfm);
 	}
-	if (nr_ranges) {
-		buf[0] = kscope_buf_lookup(scope, desc->buf);
-		if (!buf[0])
-			return -ENOENT;
-	}
-	if (nr_ranges > 1) {
-		buf[1] = kscope_buf_lookup(scope, desc->buf2);
-		if (!buf[1])
-			return -ENOENT;
-	}
+	if (nr_ranges)
+		ret = range_resolve(scope, &ranges[0], op->access[0], desc->buf,
+				    desc->off, desc->len);
+	if (!ret && nr_ranges > 1)
+		ret = range_resolve(scope, &ranges[1], op->access[1],
+				    desc->buf2, desc->off2, len2);
+	if (ret)
+		return ret;
 	if (draft->file_error)
 		return draft->file_error;
-	return ranges_check(draft->op, desc, len2, buf);
+	return ranges_check(op, ranges);
 }
 
 /**
@@ -229,12 +232,68 @@ int kscope_draft_refusal(const struct kscope_scope *scope,
 			 const struct kscope_draft *draft,
 			 const struct kscope_desc *desc)
 {
-	struct kscope_buf *buf[KSCOPE_MAX_RANGES];
+	struct kscope_range ranges[KSCOPE_MAX_RANGES];
 	struct kscope_hash *hash;
 
 	if (draft->op->plain)
 		return 0;
-	return draft_resolve(scope, draft, desc, buf, &hash);
+	return draft_resolve(scope, draft, desc, ranges, &hash);
+}
+
+/**
+ * kscope_draft_blockers() - who is in the way of a draft's leases
+ * @scope: to be the parent
+ * @draft: that kscope_child_furnish() has just refused
+ * @desc: its descriptor
+ * @blockers: to fill in
+ * @max: room there
+ *
+ * Context: under the scope's lock.
+ * Return: how many were named.
+ */
+u32 kscope_draft_blockers(struct kscope_scope *scope,
+			  const struct kscope_draft *draft,
+			  const struct kscope_desc *desc,
+			  struct kscope_blocker *blockers, u32 max)
+{
+	struct kscope_range ranges[KSCOPE_MAX_RANGES];
+	struct kscope_hash *hash;
+	u32 i, nr = 0;
+
+	if (draft_resolve(scope, draft, desc, ranges, &hash))
+		return 0;
+	for (i = 0; i < KSCOPE_MAX_RANGES; i++)
+		if (ranges[i].buf)
+			nr = kscope_lease_blockers(scope, &ranges[i],
+						   scope->kind !=
+							   KSCOPE_KIND_ORDERED,
+						   blockers, nr, max);
+	return nr;
+}
+
+static bool range_is_free(const struct kscope_scope *scope,
+			  const struct kscope_range *range)
+{
+	if (!range->buf)
+		return true;
+	if (scope->kind != KSCOPE_KIND_ORDERED &&
+	    kscope_leases_clash(&range->buf->borrowed, range))
+		return false;
+	return !kscope_loans_clash(scope, range);
+}
+
+static int leases_get(struct kscope_child *child, struct kscope_scope *scope,
+		      const struct kscope_range *ranges)
+{
+	u32 i;
+
+	for (i = 0; i < KSCOPE_MAX_RANGES; i++)
+		if (!range_is_free(scope, &ranges[i]))
+			return -EBUSY;
+	child->nr_leases = 0;
+	for (i = 0; i < KSCOPE_MAX_RANGES && ranges[i].buf; i++)
+		kscope_child_borrow(child, &ranges[i]);
+	return 0;
 }
 
 /**
@@ -251,17 +310,14 @@ int kscope_child_furnish(struct kscope_child *child, struct kscope_scope *scope,
 			 const struct kscope_draft *draft,
 			 const struct kscope_desc *desc)
 {
-	struct kscope_buf *buf[KSCOPE_MAX_RANGES];
+	struct kscope_range ranges[KSCOPE_MAX_RANGES];
 	struct kscope_hash *hash;
-	int ret = draft_resolve(scope, draft, desc, buf, &hash);
+	int ret = draft_resolve(scope, draft, desc, ranges, &hash);
 
+	if (!ret)
+		ret = leases_get(child, scope, ranges);
 	if (ret)
 		return ret;
-	if (buf[0])
-		buf[0]->leases++;
-	if (buf[1])
-		buf[1]->leases++;
-	child->nr_leases = !!buf[0] + !!buf[1];
 	child->desc = *desc;
 	child->done = 0;
 	child->value = 0;

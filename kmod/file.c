@@ -84,6 +84,7 @@ static void scope_fop_show_fdinfo(struct seq_file *m, struct file *file)
 		   query.cancelled);
 	seq_printf(m, "buffers:\t%u\npinned_pages:\t%llu\nviolations:\t%u\n",
 		   query.nr_buffers, query.pinned_pages, query.violations);
+	seq_printf(m, "borrows:\t%u\n", query.nr_borrows);
 	for (i = 0; i < nr; i++)
 		show_child(m, &children[i]);
 }

@@ -31,11 +31,7 @@
 #include <linux/sched/signal.h>
 #include <linux/signal.h>
 
-#include <crypto/hash.h>
-
 #include "internal.h"
-
-#define GUARD_SCAN 4096U
 
 static struct folio *buf_folio(const struct kscope_buf *buf, u64 pos)
 {
@@ -79,51 +75,6 @@ static bool range_is_taken(const struct kscope_buf *buf,
 	       !clear_is_harmless(buf, range, start, end);
 }
 
-static u64 lease_len(const struct kscope_child *child, u32 i)
-{
-	if (i && kscope_op_takes(child->op, KSCOPE_OP_TAKES_HASH))
-		return crypto_shash_digestsize(child->hash->tfm);
-	return child->desc.len;
-}
-
-/* Does range @i of the child overlap what is from @start to @end in @buf? */
-static bool lease_meets(const struct kscope_child *child, u32 i,
-			const struct kscope_buf *buf, u64 start, u64 end)
-{
-	u64 off = i ? child->desc.off2 : child->desc.off;
-
-	return kscope_child_buf(child, i) == buf && off < end &&
-	       start < off + lease_len(child, i);
-}
-
-static bool child_meets(const struct kscope_child *child,
-			const struct kscope_buf *buf, u64 start, u64 end)
-{
-	u32 i;
-
-	if (child->life.phase == KSCOPE_PHASE_FREE || child->op->plain)
-		return false;
-	for (i = 0; i < child->nr_leases; i++)
-		if (lease_meets(child, i, buf, start, end))
-			return true;
-	return false;
-}
-
-/* Of a scope with very many slots the first ones are looked at, and the rest believed to borrow. */
-static bool buf_is_borrowed(const struct kscope_scope *scope,
-			    const struct kscope_buf *buf, u64 start, u64 end)
-{
-	u32 slot, nr = min(scope->nr_touched, GUARD_SCAN);
-
-	lockdep_assert_held(&scope->lock);
-	if (!buf->leases)
-		return false;
-	for (slot = 0; slot < nr; slot++)
-		if (child_meets(&scope->slots[slot], buf, start, end))
-			return true;
-	return nr < scope->nr_touched;
-}
-
 static void guard_note(struct kscope_guard *guard, u64 start, u64 end)
 {
 	struct kscope_hit *hit = &guard->hits[guard->nr_hits];
@@ -145,7 +96,7 @@ static bool guard_hit(struct kscope_buf *buf, u64 start, u64 end)
 	bool hit;
 
 	spin_lock(&scope->lock);
-	hit = buf_is_borrowed(scope, buf, start, end);
+	hit = kscope_buf_is_borrowed(buf, start, end - 1);
 	if (hit) {
 		guard_note(&buf->guard, start, end);
 		scope->at_end |= KSCOPE_END_MARKS;
@@ -230,21 +181,21 @@ void kscope_guard_stop(struct kscope_buf *buf)
 	mmu_interval_notifier_remove(&buf->guard.notifier);
 }
 
-static bool hit_meets(const struct kscope_hit *hit,
-		      const struct kscope_child *child, u32 i)
+static bool hit_meets(const struct kscope_hit *hit, u64 spawned_ns,
+		      const struct kscope_range *range)
 {
-	return hit->ns >= child->spawned_ns &&
-	       lease_meets(child, i, kscope_child_buf(child, i), hit->start,
-			   hit->end);
+	return hit->ns >= spawned_ns && range->off < hit->end &&
+	       hit->start < range->off + range->len;
 }
 
 static bool lease_was_hit(const struct kscope_child *child, u32 i)
 {
-	const struct kscope_guard *guard = &kscope_child_buf(child, i)->guard;
+	struct kscope_range range = kscope_child_range(child, i);
+	const struct kscope_guard *guard = &range.buf->guard;
 	u32 hit;
 
 	for (hit = 0; hit < guard->nr_hits; hit++)
-		if (hit_meets(&guard->hits[hit], child, i))
+		if (hit_meets(&guard->hits[hit], child->spawned_ns, &range))
 			return true;
 	return false;
 }

@@ -22,6 +22,7 @@
  *     the locks of the workqueue core         queue_work()
  *     the locks of a wait queue               wake_up_var(), eventfd_signal()
  *     what the cancel callback of an op takes
+ *     the lock of the table of loans
  *     what fput(), put_cred() and module_put() take
  *
  * Nothing that sleeps, faults or allocates happens under scope->lock.
@@ -39,9 +40,11 @@
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 #include "hooks.h"
 #include "kscope.h"
+#include "lease.h"
 #include "state.h"
 
 #define KSCOPE_MAX_CAPACITY BIT(20)
@@ -65,6 +68,7 @@
 #define KSCOPE_END_SIGNALS BIT(2) /* there is an eventfd to tell */
 #define KSCOPE_END_MARKS \
 	BIT(3) /* memory was taken from children; see guard.c */
+#define KSCOPE_END_GRANTS BIT(4) /* callers wait for leases */
 #define KSCOPE_MAX_HITS 4U
 #define KSCOPE_STEP 65536U /* bytes between two looks at the cancel flag */
 #define KSCOPE_BLOCK_PAGES 512U
@@ -144,7 +148,9 @@ struct kscope_guard {
  * @nr_pages: C
  * @cred: C whose user the pages are charged to; NULL for kernel memory, which is not pinned
  * @mm: C address space whose pinned_vm counts them; likewise
- * @leases: S children that borrow it
+ * @leases: S children and callers that borrow it, be it nothing of it
+ * @borrowed: S ranges of children
+ * @lent: S ranges of callers
  * @guard: of user memory
  * @blocks: C the pages, as pages.c says
  */
@@ -157,6 +163,8 @@ struct kscope_buf {
 	const struct cred *cred;
 	struct mm_struct *mm;
 	u32 leases;
+	struct kscope_leases borrowed;
+	struct kscope_leases lent;
 	struct kscope_guard guard;
 	unsigned long blocks[];
 };
@@ -338,6 +346,7 @@ struct kscope_deadline {
  * @tally: S
  * @at_end: S what the end of a child may lead to: bits KSCOPE_END_*
  * @slots: C array of tally.entries children
+ * @leases: C once they are there; KSCOPE_MAX_RANGES of each slot
  * @nr_touched: S slots from here on have never been used
  * @free: S slots that have been used and are free
  * @doomed: S queued children of a cancelled scope
@@ -350,6 +359,11 @@ struct kscope_deadline {
  * @max_buffers: C
  * @nr_buffers: S
  * @pinned_pages: S
+ * @loans: A leases of callers, by handle
+ * @nr_loans: S how many; not all of them may be in the table yet
+ * @last_loan: S handle of the last one that came
+ * @waiting: S those that wait, in the order in which they came
+ * @nr_waiting: S
  * @hashes: S
  * @nr_hashes: S
  * @bay: belongs to whoever has set @bay_busy
@@ -378,6 +392,7 @@ struct kscope_scope {
 	struct kscope_tally tally;
 	u32 at_end;
 	struct kscope_child *slots;
+	struct kscope_lease *leases;
 	u32 nr_touched;
 	struct list_head free;
 	struct list_head doomed;
@@ -390,6 +405,11 @@ struct kscope_scope {
 	u32 max_buffers;
 	u32 nr_buffers;
 	u64 pinned_pages;
+	struct xarray loans;
+	u32 nr_loans;
+	u32 nr_waiting;
+	u64 last_loan;
+	struct list_head waiting;
 	struct kscope_hash *hashes[KSCOPE_MAX_HASHES];
 	u32 nr_hashes;
 	struct kscope_bay *bay;
@@ -601,6 +621,11 @@ static inline bool kscope_child_has_file(const struct kscope_child *child)
 struct kscope_child *kscope_child_lookup(struct kscope_scope *scope,
 					 u64 handle);
 bool kscope_child_borrows(const struct kscope_child *child, u64 buf);
+bool kscope_child_clashes(const struct kscope_child *child,
+			  const struct kscope_range *range);
+struct kscope_range kscope_child_range(const struct kscope_child *child, u32 i);
+void kscope_child_borrow(struct kscope_child *child,
+			 const struct kscope_range *range);
 void kscope_child_describe(const struct kscope_child *child,
 			   struct kscope_blocker *blocker);
 void kscope_child_drop(struct kscope_child *child);
@@ -669,6 +694,18 @@ int kscope_buf_pin(struct kscope_scope *scope, u64 addr, u64 len,
 int kscope_buf_drop(struct kscope_scope *scope, u32 handle,
 		    struct kscope_blocker *blockers, u32 *nr_blockers);
 void kscope_buf_drop_all(struct kscope_scope *scope);
+
+/* loan.c */
+bool kscope_loans_clash(const struct kscope_scope *scope,
+			const struct kscope_range *range);
+void kscope_loans_grant(struct kscope_scope *scope);
+int kscope_loan_take(struct kscope_scope *scope, struct kscope_borrow *args,
+		     struct kscope_blocker *blockers);
+int kscope_loan_return(struct kscope_scope *scope, u64 handle);
+void kscope_loans_end(struct kscope_scope *scope);
+u32 kscope_loans_blockers(struct kscope_scope *scope,
+			  const struct kscope_range *range,
+			  struct kscope_blocker *blockers, u32 max);
 
 /* pages.c */
 unsigned long kscope_buf_nr_blocks(const struct kscope_buf *buf);
@@ -767,7 +804,7 @@ void kscope_scope_close(struct kscope_scope *scope);
 int kscope_scope_end(struct kscope_scope *scope,
 		     struct kscope_blocker *blockers, u32 *nr_blockers);
 u32 kscope_scope_blockers(struct kscope_scope *scope,
-			  const struct kscope_buf *buf,
+			  const struct kscope_range *range,
 			  struct kscope_blocker *blockers, u32 max);
 void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query);
 void kscope_scope_fence(struct kscope_scope *scope);

@@ -28,11 +28,13 @@ static_assert(sizeof(struct kscope_buf_pin) == 24);
 static_assert(sizeof(struct kscope_buf_unpin) == 24);
 static_assert(sizeof(struct kscope_hash_open) == 80);
 static_assert(sizeof(struct kscope_desc) == 64);
-static_assert(sizeof(struct kscope_spawn) == 40);
+static_assert(sizeof(struct kscope_spawn) == 56);
 static_assert(sizeof(struct kscope_cancel) == 32);
 static_assert(sizeof(struct kscope_join) == 72);
 static_assert(sizeof(struct kscope_release) == 24);
-static_assert(sizeof(struct kscope_query) == 104);
+static_assert(sizeof(struct kscope_query) == 112);
+static_assert(sizeof(struct kscope_borrow) == 64);
+static_assert(sizeof(struct kscope_return) == 16);
 static_assert(sizeof(struct kscope_quiesce) == 16);
 static_assert(sizeof(struct kscope_eventfd) == 16);
 static_assert(sizeof(struct kscope_blocker) == 48);
@@ -54,6 +56,8 @@ union args {
 	struct kscope_query query;
 	struct kscope_quiesce quiesce;
 	struct kscope_eventfd eventfd;
+	struct kscope_borrow borrow;
+	struct kscope_return give_back;
 };
 
 /**
@@ -360,15 +364,17 @@ static bool is_going_to_help(const struct kscope_batch *batch,
 }
 
 /* Return: how many were accepted; if none, why. @wait: is there something to wait for */
-static __always_inline long spawn_all(struct kscope_scope *scope,
-				      const struct kscope_spawn *args,
-				      bool *wait)
+static __always_inline long
+spawn_all(struct call *call, struct kscope_blocker *blockers, bool *wait)
 {
 	struct kscope_batch batch __uninitialized;
+	struct kscope_spawn *args = &call->args.spawn;
 	long done = 0;
 	int ret = 0;
 
-	kscope_batch_begin(&batch, scope, args->nr, args->min_complete);
+	kscope_batch_begin(&batch, call->scope, args->nr, args->min_complete);
+	batch.blockers = blockers;
+	batch.nr_blockers = args->blockers ? args->nr_blockers : 0;
 	for (;;) {
 		batch.help = is_going_to_help(&batch, args, done);
 		ret = spawn_some(&batch, args, done);
@@ -383,6 +389,7 @@ static __always_inline long spawn_all(struct kscope_scope *scope,
 		cond_resched();
 	}
 	kscope_batch_end(&batch);
+	args->nr_blockers = batch.nr_blockers;
 	*wait = false;
 	if (batch.enough)
 		return done;
@@ -394,15 +401,21 @@ static __always_inline long spawn_all(struct kscope_scope *scope,
 
 static __always_inline long handle_spawn(struct call *call)
 {
-	const struct kscope_spawn *args = &call->args.spawn;
+	struct kscope_blocker blockers[KSCOPE_MAX_BLOCKERS] __uninitialized;
+	struct kscope_spawn *args = &call->args.spawn;
 	bool wait = args->min_complete;
 	long done = 0;
 	int ret;
 
-	if (args->flags & ~KSCOPE_SPAWN_ALL || args->nr > KSCOPE_MAX_CAPACITY)
+	if (args->flags & ~KSCOPE_SPAWN_ALL || args->reserved ||
+	    args->nr > KSCOPE_MAX_CAPACITY ||
+	    args->nr_blockers > KSCOPE_MAX_BLOCKERS)
 		return -EINVAL;
 	if (args->nr)
-		done = spawn_all(call->scope, args, &wait);
+		done = spawn_all(call, blockers, &wait);
+	if (unlikely(done == -EBUSY))
+		return reply_busy(call, sizeof(*args), args->blockers, blockers,
+				  args->nr_blockers);
 	if (done < 0 || !wait)
 		return done;
 	ret = kscope_scope_wait(call->scope, args->min_complete,
@@ -515,6 +528,52 @@ static long handle_eventfd(struct call *call)
 	return 0;
 }
 
+static int borrow_check(const struct kscope_borrow *args)
+{
+	u64 end;
+
+	if (args->flags & ~KSCOPE_BORROW_ALL || args->reserved)
+		return -EINVAL;
+	if (!args->access || args->access & ~KSCOPE_ACCESS_ALL || !args->len ||
+	    args->nr_blockers > KSCOPE_MAX_BLOCKERS)
+		return -EINVAL;
+	if (args->deadline_ns && !(args->flags & KSCOPE_BORROW_WAIT))
+		return -EINVAL;
+	return check_add_overflow(args->off, args->len, &end) ? -EOVERFLOW : 0;
+}
+
+static long handle_borrow(struct call *call)
+{
+	struct kscope_blocker blockers[KSCOPE_MAX_BLOCKERS];
+	struct kscope_borrow *args = &call->args.borrow;
+	int ret = borrow_check(args);
+
+	if (ret)
+		return ret;
+	if (!args->blockers)
+		args->nr_blockers = 0;
+	ret = kscope_loan_take(call->scope, args, blockers);
+	if (ret == -EBUSY)
+		return reply_busy(call, sizeof(*args), args->blockers, blockers,
+				  args->nr_blockers);
+	if (ret)
+		return ret;
+	args->nr_blockers = 0;
+	ret = reply(call, sizeof(*args));
+	if (ret)
+		kscope_loan_return(call->scope, args->lease);
+	return ret;
+}
+
+static long handle_return(struct call *call)
+{
+	const struct kscope_return *args = &call->args.give_back;
+
+	if (args->flags & ~KSCOPE_RETURN_ALL)
+		return -EINVAL;
+	return kscope_loan_return(call->scope, args->lease);
+}
+
 #define COMMAND(number, type, handler) \
 	[_IOC_NR(number)] = {          \
 		.size = sizeof(type),  \
@@ -540,6 +599,8 @@ static const struct command scope_commands[] = {
 	COMMAND(KSCOPE_IOC_QUERY, struct kscope_query, handle_query),
 	COMMAND(KSCOPE_IOC_QUIESCE, struct kscope_quiesce, handle_quiesce),
 	COMMAND(KSCOPE_IOC_EVENTFD, struct kscope_eventfd, handle_eventfd),
+	COMMAND(KSCOPE_IOC_BORROW, struct kscope_borrow, handle_borrow),
+	COMMAND(KSCOPE_IOC_RETURN, struct kscope_return, handle_return),
 };
 
 /*

@@ -35,12 +35,19 @@
 
 #include "internal.h"
 
-#define BLOCKERS_SCAN 1024
+#define BLOCKERS_SCAN 1024U
 
 /* Only SIGKILL ends that sleep, but it does not keep the system from being suspended. */
 #define CLOSE_STATE (TASK_KILLABLE | TASK_FREEZABLE)
 
 static struct workqueue_struct *reaper_wq;
+
+static void scope_end_loans(struct kscope_scope *scope)
+{
+	spin_lock(&scope->lock);
+	kscope_loans_end(scope);
+	spin_unlock(&scope->lock);
+}
 
 static void scope_free(struct kscope_scope *scope)
 {
@@ -50,12 +57,15 @@ static void scope_free(struct kscope_scope *scope)
 	kscope_deadline_stop(scope);
 	kscope_lanes_destroy(scope);
 	/* It takes the lock, and so waits for whoever queued the reaper and still holds it. */
+	scope_end_loans(scope);
+	xa_destroy(&scope->loans);
 	kscope_buf_drop_all(scope);
 	kscope_hash_drop_all(scope);
 	kscope_ring_put(scope->ring);
 	kscope_event_set(scope, NULL);
 	kfree(scope->bay);
 	kvfree(scope->bufs);
+	kvfree(scope->leases);
 	kvfree(scope->slots);
 	mem_cgroup_put(scope->memcg);
 	kfree(scope);
@@ -95,6 +105,8 @@ static void scope_init(struct kscope_scope *scope,
 	INIT_LIST_HEAD(&scope->free);
 	INIT_LIST_HEAD(&scope->doomed);
 	INIT_HLIST_HEAD(&scope->claims);
+	INIT_LIST_HEAD(&scope->waiting);
+	xa_init_flags(&scope->loans, XA_FLAGS_ACCOUNT);
 	init_waitqueue_head(&scope->wait);
 	INIT_WORK(&scope->reap_work, scope_reap);
 }
@@ -275,7 +287,7 @@ void kscope_scope_drained(struct kscope_scope *scope)
 }
 
 static u32 list_blockers(const struct list_head *list,
-			 const struct kscope_buf *buf,
+			 const struct kscope_range *range,
 			 struct kscope_blocker *blockers, u32 max)
 {
 	u32 scan = BLOCKERS_SCAN;
@@ -285,7 +297,7 @@ static u32 list_blockers(const struct list_head *list,
 	list_for_each_entry(child, list, node) {
 		if (nr == max || !scan--)
 			break;
-		if (!buf || kscope_child_borrows(child, buf->handle))
+		if (!range || kscope_child_clashes(child, range))
 			kscope_child_describe(child, &blockers[nr++]);
 	}
 	return nr;
@@ -294,7 +306,7 @@ static u32 list_blockers(const struct list_head *list,
 /**
  * kscope_scope_blockers() - name children that stand in the way
  * @scope: whose
- * @buf: only those that borrow it; NULL for all
+ * @range: only those with a lease that clashes with it; NULL for all
  * @blockers: to fill in
  * @max: room there
  *
@@ -304,7 +316,7 @@ static u32 list_blockers(const struct list_head *list,
  * Return: how many were named.
  */
 u32 kscope_scope_blockers(struct kscope_scope *scope,
-			  const struct kscope_buf *buf,
+			  const struct kscope_range *range,
 			  struct kscope_blocker *blockers, u32 max)
 {
 	struct kscope_claim *claim;
@@ -312,11 +324,12 @@ u32 kscope_scope_blockers(struct kscope_scope *scope,
 
 	lockdep_assert_held(&scope->lock);
 	hlist_for_each_entry(claim, &scope->claims, node)
-		nr += list_blockers(&claim->children, buf, blockers + nr,
+		nr += list_blockers(&claim->children, range, blockers + nr,
 				    max - nr);
-	nr += list_blockers(&scope->slow.ready, buf, blockers + nr, max - nr);
-	nr += list_blockers(&scope->quick.ready, buf, blockers + nr, max - nr);
-	nr += list_blockers(&scope->doomed, buf, blockers + nr, max - nr);
+	nr += list_blockers(&scope->slow.ready, range, blockers + nr, max - nr);
+	nr += list_blockers(&scope->quick.ready, range, blockers + nr,
+			    max - nr);
+	nr += list_blockers(&scope->doomed, range, blockers + nr, max - nr);
 	return nr;
 }
 
@@ -350,6 +363,8 @@ void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query)
 	query->cause = tally->cause;
 	query->violations = scope->violations;
 	query->deadline_ns = scope->deadline.ns;
+	query->reserved = 0;
+	query->nr_borrows = scope->nr_loans - scope->nr_waiting;
 	spin_unlock(&scope->lock);
 }
 
@@ -386,6 +401,8 @@ int kscope_scope_end(struct kscope_scope *scope,
 	if (ret == -EBUSY)
 		*nr_blockers = kscope_scope_blockers(scope, NULL, blockers,
 						     *nr_blockers);
+	if (!ret)
+		kscope_loans_end(scope);
 	spin_unlock(&scope->lock);
 	if (ret)
 		return ret;

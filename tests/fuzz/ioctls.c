@@ -77,7 +77,8 @@ static void check_memory(const struct attempt *a, size_t size, long ret)
 static bool needs_only_struct(unsigned int cmd)
 {
 	return cmd != KSCOPE_IOC_BUF_PIN && cmd != KSCOPE_IOC_SPAWN &&
-	       cmd != KSCOPE_IOC_BUF_UNPIN && cmd != KSCOPE_IOC_RELEASE;
+	       cmd != KSCOPE_IOC_BUF_UNPIN && cmd != KSCOPE_IOC_RELEASE &&
+	       cmd != KSCOPE_IOC_BORROW;
 }
 
 /**
@@ -245,7 +246,8 @@ long run_pin(struct ctx *ctx, const struct arg *args)
 }
 
 /* Room for blockers, where the call shall find it */
-static struct place blockers_put(struct ctx *ctx, const struct arg *at)
+/* Room for blockers, at a good place or a bad one */
+struct place blockers_put(struct ctx *ctx, const struct arg *at)
 {
 	struct kscope_blocker blockers[KSCOPE_MAX_BLOCKERS] = {};
 
@@ -253,7 +255,18 @@ static struct place blockers_put(struct ctx *ctx, const struct arg *at)
 			 sizeof(blockers));
 }
 
-static void check_blockers(const struct place *place, __u32 nr, long ret)
+/* Leases of callers have no child: they are lent, or parked while they are waited for. */
+static bool blocker_makes_sense(const struct kscope_blocker *blocker)
+{
+	if (blocker->child)
+		return blocker->state >= KSCOPE_STATE_QUEUED &&
+		       blocker->state <= KSCOPE_STATE_CANCELLING;
+	return blocker->user_data && (blocker->state == KSCOPE_STATE_PARKED ||
+				      blocker->state == KSCOPE_STATE_LENT);
+}
+
+/* What a refusal has written there, or another end of the call has not */
+void blockers_check(const struct place *place, __u32 nr, long ret)
 {
 	const struct kscope_blocker *blockers = (void *)place->view;
 	__u32 i;
@@ -265,7 +278,7 @@ static void check_blockers(const struct place *place, __u32 nr, long ret)
 	if (ret != -EBUSY)
 		nr = 0;
 	for (i = 0; i < KSCOPE_MAX_BLOCKERS; i++)
-		if (i < nr ? !blockers[i].child || blockers[i].state > 4 :
+		if (i < nr ? !blocker_makes_sense(&blockers[i]) :
 			     blockers[i].child || blockers[i].state)
 			finding("%u blockers, and blocker %u is: child %llx, state %u",
 				nr, i, blockers[i].child, blockers[i].state);
@@ -285,7 +298,7 @@ long run_unpin(struct ctx *ctx, const struct arg *args)
 			      sizeof(unpin));
 
 	if (is_seen(ctx, args))
-		check_blockers(&place, unpin.nr_blockers, ret);
+		blockers_check(&place, unpin.nr_blockers, ret);
 	return ret;
 }
 
@@ -360,7 +373,7 @@ long run_release(struct ctx *ctx, const struct arg *args)
 			      sizeof(release));
 
 	if (is_seen(ctx, args))
-		check_blockers(&place, release.nr_blockers, ret);
+		blockers_check(&place, release.nr_blockers, ret);
 	return ret;
 }
 
@@ -403,6 +416,52 @@ long run_eventfd(struct ctx *ctx, const struct arg *args)
 	if (value_of(&args[EVENT]) % 2)
 		close(fd);
 	return ret;
+}
+
+long run_borrow(struct ctx *ctx, const struct arg *args)
+{
+	enum {
+		BUF = ARG_REST,
+		ACCESS,
+		OFF,
+		LEN,
+		FLAGS,
+		DEADLINE,
+		NR,
+		BLOCKERS,
+		RESERVED
+	};
+	struct place place = blockers_put(ctx, &args[BLOCKERS]);
+	struct kscope_borrow borrow = {
+		.flags = value_of(&args[FLAGS]),
+		.buf = value_of(&args[BUF]),
+		.access = value_of(&args[ACCESS]),
+		.off = value_of(&args[OFF]),
+		.len = value_of(&args[LEN]),
+		.deadline_ns = value_of(&args[DEADLINE]),
+		.nr_blockers = value_of(&args[NR]),
+		.blockers = (uintptr_t)place.addr,
+		.reserved = value_of(&args[RESERVED]),
+	};
+	long ret = ioctl_make(ctx, args, KSCOPE_IOC_BORROW, &borrow,
+			      sizeof(borrow));
+
+	if (is_seen(ctx, args))
+		blockers_check(&place, borrow.nr_blockers, ret);
+	return ret;
+}
+
+/* Leases of a scope are numbered from 1 on. */
+long run_give_back(struct ctx *ctx, const struct arg *args)
+{
+	enum { LEASE = ARG_REST, FLAGS };
+	struct kscope_return give_back = {
+		.flags = value_of(&args[FLAGS]),
+		.lease = value_of(&args[LEASE]),
+	};
+
+	return ioctl_make(ctx, args, KSCOPE_IOC_RETURN, &give_back,
+			  sizeof(give_back));
 }
 
 /* Any command, with a page of zeros that says it has the size of the word. */

@@ -26,7 +26,7 @@ void finding(const char *format, ...)
 /* The table of docs/abi.md; what all commands share is below. */
 static const struct {
 	const char *kind;
-	__u8 errnos[14];
+	__u8 errnos[16];
 } documented[] = {
 	{ "info", {} },
 	{ "opinfo", { ENOENT } },
@@ -38,13 +38,17 @@ static const struct {
 	{ "hash",
 	  { ECANCELED, ENOENT, ENOMEM, ENOSPC, EOPNOTSUPP, ESHUTDOWN } },
 	{ "spawn",
-	  { EACCES, EAGAIN, EBADF, ECANCELED, EDQUOT, EFBIG, EINTR, ENOENT,
-	    EOPNOTSUPP, EOVERFLOW, ERANGE, ESHUTDOWN, ETIMEDOUT } },
+	  { EACCES, EAGAIN, EBADF, EBUSY, ECANCELED, EDQUOT, EFBIG, EINTR,
+	    ENOENT, EOPNOTSUPP, EOVERFLOW, ERANGE, ESHUTDOWN, ETIMEDOUT } },
 	{ "cancel", { EALREADY, ENOENT, ESHUTDOWN } },
 	{ "join", { EINTR, ETIMEDOUT } },
 	{ "quiesce", { ECANCELED, EINTR, ESHUTDOWN, ETIMEDOUT } },
 	{ "eventfd", {} }, /* EBADF is common here */
 	{ "release", { EBUSY, ESHUTDOWN } },
+	{ "borrow",
+	  { EAGAIN, EBUSY, EINTR, ENOENT, ENOSPC, EOVERFLOW, ERANGE, ESHUTDOWN,
+	    ETIMEDOUT } },
+	{ "return", { ENOENT } },
 	{ "query", {} },
 	/* the last two are what mmap() itself may say of any file */
 	{ "mmap", { EACCES, EOVERFLOW, EPERM } },

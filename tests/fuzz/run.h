@@ -24,6 +24,8 @@ RUN(release);
 RUN(query);
 RUN(quiesce);
 RUN(eventfd);
+RUN(borrow);
+RUN(give_back);
 RUN(ioctl);
 
 /* spawn.c */

@@ -130,10 +130,13 @@ long run_spawn(struct ctx *ctx, const struct arg *args)
 		TO,
 		HANDLES,
 		DESCS,
-		KEEP
+		KEEP,
+		BLOCKERS,
+		NR_BLOCKERS
 	};
 	struct spawn_call call =
 		prepare(ctx, &args[NR], &args[HANDLES], &args[DESCS]);
+	struct place place = blockers_put(ctx, &args[BLOCKERS]);
 	struct kscope_spawn spawn = {
 		.flags = value_of(&args[FLAGS]),
 		.descs = (uintptr_t)call.descs.addr,
@@ -141,14 +144,18 @@ long run_spawn(struct ctx *ctx, const struct arg *args)
 		.nr = call.nr,
 		.min_complete = value_of(&args[MIN]),
 		.deadline_ns = value_of(&args[DEADLINE]),
+		.blockers = (uintptr_t)place.addr,
+		.nr_blockers = value_of(&args[NR_BLOCKERS]),
 	};
 	long ret =
 		ioctl_make(ctx, args, KSCOPE_IOC_SPAWN, &spawn, sizeof(spawn));
 
 	if (ret > 0)
 		accepted(ctx, &call, ret, value_of(&args[TO]));
-	if (!ctx->in_fork && args[AT].index <= AT_EDGE)
+	if (!ctx->in_fork && args[AT].index <= AT_EDGE) {
 		check_arrays(ctx, &call, ret);
+		blockers_check(&place, spawn.nr_blockers, ret);
+	}
 	if (!value_of(&args[KEEP]))
 		ctx->nr_descs = 0;
 	return ret;

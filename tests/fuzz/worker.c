@@ -38,6 +38,8 @@ static void become_worker(const struct job *job)
 	limit(RLIMIT_NOFILE, 1024);
 	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGBUS,
+	       SIG_IGN); /* of KSCOPE_SCOPE_SIGBUS; others kill all the same */
 	if (!job->as_root &&
 	    (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
 	     setresuid(NOBODY, NOBODY, NOBODY)))

@@ -465,6 +465,50 @@ TEST_F(order, state_of_the_scope_comes_last_when_the_ring_is_full)
 	EXPECT_EQ(-EAGAIN, spawn_one(self->scope.fd, desc_nop(1), NULL));
 }
 
+/* What others have is looked at when all else is as it should be. */
+TEST_F(order, leases_come_after_the_state_of_the_scope)
+{
+	struct kscope_desc desc = desc_fill(self->buf, 0, 1, 0);
+	__u64 lease;
+	int i;
+
+	ASSERT_EQ(0, borrow(self->scope.fd, self->buf, 0, LEN,
+			    KSCOPE_ACCESS_WRITE, &lease));
+	expect_faults_first(_metadata, self);
+	expect_buffer_faults_first(_metadata, self);
+	EXPECT_SPAWN(-EBUSY, desc);
+	for (i = 0; i < 8; i++)
+		ASSERT_EQ(1, spawn_one(self->scope.fd, desc_nop(i), NULL));
+	ASSERT_EQ(0, join(self->scope.fd));
+	EXPECT_SPAWN(-EAGAIN, desc);
+	ASSERT_EQ(0, cancel_scope(self->scope.fd));
+	EXPECT_SPAWN(-ECANCELED, desc);
+}
+
+TEST_F(order, borrow_checks_values_then_overflow_then_handles_then_leases)
+{
+	struct kscope_borrow arg = {
+		.flags = 2, .buf = NO_BUF, .access = 4, .off = ~0ULL, .len = LEN
+	};
+	__u64 lease;
+
+	ASSERT_EQ(0, borrow(self->scope.fd, self->buf, 0, 1,
+			    KSCOPE_ACCESS_WRITE, &lease));
+	EXPECT_EQ(-EINVAL, borrow_arg(self->scope.fd, &arg));
+	arg.flags = 0;
+	EXPECT_EQ(-EINVAL, borrow_arg(self->scope.fd, &arg));
+	arg.access = KSCOPE_ACCESS_READ;
+	EXPECT_EQ(-EOVERFLOW, borrow_arg(self->scope.fd, &arg));
+	arg.off = 1;
+	EXPECT_EQ(-ENOENT, borrow_arg(self->scope.fd, &arg));
+	arg.buf = self->buf;
+	EXPECT_EQ(-ERANGE, borrow_arg(self->scope.fd, &arg));
+	arg.off = 0;
+	EXPECT_EQ(-EBUSY, borrow_arg(self->scope.fd, &arg));
+	ASSERT_EQ(0, release(self->scope.fd));
+	EXPECT_EQ(-ESHUTDOWN, borrow_arg(self->scope.fd, &arg));
+}
+
 TEST_F(order, state_of_the_scope_comes_last_when_it_is_cancelled)
 {
 	ASSERT_EQ(0, cancel_scope(self->scope.fd));

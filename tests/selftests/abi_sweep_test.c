@@ -43,6 +43,9 @@ static const struct command commands[] = {
 	COMMAND(QUIESCE, kscope_quiesce, KSCOPE_QUIESCE_ALL, 0, true, false),
 	COMMAND(EVENTFD, kscope_eventfd, KSCOPE_EVENTFD_ALL,
 		offsetof(struct kscope_eventfd, reserved), true, false),
+	COMMAND(BORROW, kscope_borrow, KSCOPE_BORROW_ALL,
+		offsetof(struct kscope_borrow, reserved), true, true),
+	COMMAND(RETURN, kscope_return, KSCOPE_RETURN_ALL, 0, true, false),
 };
 
 union argument {
@@ -60,6 +63,8 @@ union argument {
 	struct kscope_query query;
 	struct kscope_quiesce quiesce;
 	struct kscope_eventfd eventfd;
+	struct kscope_borrow borrow;
+	struct kscope_return give_back;
 	__u32 words[64];
 	unsigned char bytes[256];
 };
@@ -70,7 +75,10 @@ FIXTURE(sweep)
 	int scope;
 	void *page;
 	struct kscope_desc desc;
+	unsigned int nr_borrows;
 };
+
+static char lasting[PAGE] __attribute__((aligned(PAGE)));
 
 FIXTURE_SETUP(sweep)
 {
@@ -98,6 +106,7 @@ static int prepare(FIXTURE_DATA(sweep) * self, const struct command *command,
 					      .capacity = 8 };
 	int ret = 0;
 
+	self->nr_borrows = 0;
 	if (self->scope >= 0)
 		close(self->scope);
 	self->scope = xioctl(self->dev, KSCOPE_IOC_SCOPE_CREATE, &create);
@@ -132,6 +141,18 @@ static int prepare(FIXTURE_DATA(sweep) * self, const struct command *command,
 	case KSCOPE_IOC_EVENTFD:
 		arg->eventfd.fd = -1;
 		break;
+	case KSCOPE_IOC_BORROW:
+		ret = buf_pin(self->scope, lasting, PAGE, 0);
+		arg->borrow.buf = ret;
+		arg->borrow.access = KSCOPE_ACCESS_READ;
+		arg->borrow.len = 1;
+		break;
+	case KSCOPE_IOC_RETURN:
+		ret = buf_pin(self->scope, lasting, PAGE, 0);
+		ret = borrow(self->scope, ret, 0, 1, KSCOPE_ACCESS_READ,
+			     &arg->give_back.lease);
+		self->nr_borrows = 1;
+		break;
 	}
 	return ret < 0 ? ret : 0;
 }
@@ -160,7 +181,8 @@ static bool scope_is_untouched(FIXTURE_DATA(sweep) * self)
 	struct kscope_query q;
 
 	return !query(self->scope, &q) && q.state == KSCOPE_SCOPE_OPEN &&
-	       q.spawned == 0 && q.nr_hashes == 0 && q.nr_buffers <= 1;
+	       q.spawned == 0 && q.nr_hashes == 0 && q.nr_buffers <= 1 &&
+	       q.nr_borrows == self->nr_borrows;
 }
 
 TEST_F(sweep, every_command_succeeds_with_the_arguments_of_this_test)

@@ -217,7 +217,7 @@ TEST_F(cancel, all_that_borrow_a_buffer_and_no_others)
 	EXPECT_EQ(-ENOENT, cancel_it(self, KSCOPE_CANCEL_BUF, a));
 	/* In an ordered scope they wait behind the sleeper; else for a file that may block. */
 	for (i = 0; i < 30; i++) {
-		desc = desc_file(KSCOPE_OP_READ, 0, 0, i % 3 ? a : b, 0, 1);
+		desc = desc_file(KSCOPE_OP_READ, 0, 0, i % 3 ? a : b, i, 1);
 		desc.fd = memfd_create("cancel", MFD_CLOEXEC);
 		desc.user_data = i % 3;
 		queued += spawn_one(self->scope.fd, desc, NULL) == 1;

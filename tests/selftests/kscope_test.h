@@ -196,6 +196,31 @@ static inline int buf_unpin_blockers(int fd, unsigned int buf,
 	return ret;
 }
 
+static inline int borrow_arg(int fd, struct kscope_borrow *arg)
+{
+	arg->size = sizeof(*arg);
+	return xioctl(fd, KSCOPE_IOC_BORROW, arg);
+}
+
+static inline int borrow(int fd, unsigned int buf, __u64 off, __u64 len,
+			 unsigned int access, __u64 *lease)
+{
+	struct kscope_borrow arg = {
+		.buf = buf, .access = access, .off = off, .len = len
+	};
+	int ret = borrow_arg(fd, &arg);
+
+	*lease = arg.lease;
+	return ret;
+}
+
+static inline int give_back(int fd, __u64 lease)
+{
+	struct kscope_return arg = { .size = sizeof(arg), .lease = lease };
+
+	return xioctl(fd, KSCOPE_IOC_RETURN, &arg);
+}
+
 static inline int hash_open_arg(int fd, const char *name,
 				struct kscope_hash_open *arg)
 {
@@ -224,6 +249,22 @@ static inline int spawn_arg(int fd, const struct kscope_desc *descs,
 				    .deadline_ns = deadline_ns };
 
 	return xioctl(fd, KSCOPE_IOC_SPAWN, &arg);
+}
+
+/* One child; if others are in its way, who. */
+static inline int spawn_blockers(int fd, struct kscope_desc desc,
+				 struct kscope_blocker *blockers,
+				 unsigned int *nr)
+{
+	struct kscope_spawn arg = { .size = sizeof(arg),
+				    .descs = to_u64(&desc),
+				    .nr = 1,
+				    .nr_blockers = *nr,
+				    .blockers = to_u64(blockers) };
+	int ret = xioctl(fd, KSCOPE_IOC_SPAWN, &arg);
+
+	*nr = arg.nr_blockers;
+	return ret;
 }
 
 static inline int spawn(int fd, const struct kscope_desc *descs,

@@ -175,7 +175,7 @@ TEST(names_of_all_numbers)
 	for (i = KSCOPE_CAUSE_NONE; i <= KSCOPE_CAUSE_PROVIDER; i++) {
 		EXPECT_STRNE("unknown", kscope_cause_str(i));
 	}
-	for (i = KSCOPE_STATE_PARKED; i <= KSCOPE_STATE_CANCELLING; i++) {
+	for (i = KSCOPE_STATE_PARKED; i <= KSCOPE_STATE_LENT; i++) {
 		EXPECT_STRNE("unknown", kscope_state_str(i));
 	}
 	EXPECT_STREQ("unknown", kscope_op_name(KSCOPE_OP_PROVIDER));

@@ -78,7 +78,7 @@ static struct kscope_desc short_child(FIXTURE_DATA(cancel) * self)
 		desc = desc_sleep(0, now_ns() + how % 500 * 1000);
 		break;
 	case 1:
-		desc = desc_fill(self->buf, how % 64, 2 * PAGE, how);
+		desc = desc_crc32c(self->buf, how % 64, 2 * PAGE, 0);
 		break;
 	case 2:
 		desc = desc_crc32c(self->buf, 0, 4 * PAGE, 0);

@@ -9,6 +9,8 @@
 
 #define PAGES 64
 #define LEN (PAGES * PAGE)
+#define NR 4
+#define PART (LEN / NR)
 #define OURS 0x77
 
 FIXTURE(back)
@@ -16,7 +18,7 @@ FIXTURE(back)
 	struct race race;
 	struct duel duel;
 	struct scope scope;
-	struct kscope_desc descs[4];
+	struct kscope_desc descs[NR];
 	unsigned int buf, nr, delay;
 	int spawned; /* children accepted, or an errno */
 	int my_ret, their_ret;
@@ -61,7 +63,7 @@ static int round_open(FIXTURE_DATA(back) * self)
 	self->nr = 1 + race_random(&self->race) % ARRAY_SIZE(self->descs);
 	self->delay = race_random(&self->race) % 3000;
 	for (i = 0; i < self->nr; i++)
-		self->descs[i] = desc_fill(self->buf, 0, LEN, ~0ULL);
+		self->descs[i] = desc_fill(self->buf, i * PART, PART, ~0ULL);
 	self->spawned = 0;
 	self->wins = 0;
 	self->wrong = NULL;

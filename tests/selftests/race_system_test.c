@@ -10,6 +10,7 @@
 
 #define LEN (16 * PAGE)
 #define BATCH 8
+#define PART (LEN / BATCH)
 
 /* Children of all classes, over and over, by a thread; each of them must finish. */
 struct load {
@@ -29,10 +30,11 @@ static int load_batch(struct load *load)
 	int ret;
 
 	for (i = 0; i < BATCH; i++)
-		descs[i] = i % 4 == 0 ? desc_sleep(i, now_ns() + 1000000) :
-			   i % 4 == 1 ? desc_fill(load->buf, 0, LEN, i) :
-			   i % 4 == 2 ? desc_crc32c(load->buf, 0, LEN, 0) :
-					desc_nop(i);
+		descs[i] =
+			i % 4 == 0 ? desc_sleep(i, now_ns() + 1000000) :
+			i % 4 == 1 ? desc_fill(load->buf, i * PART, PART, i) :
+			i % 4 == 2 ? desc_crc32c(load->buf, i * PART, PART, 0) :
+				     desc_nop(i);
 	ret = spawn_arg(load->scope.fd, descs, NULL, BATCH, BATCH,
 			in_ms(PATIENCE_MS));
 	if (ret != BATCH)

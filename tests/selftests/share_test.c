@@ -260,7 +260,7 @@ FIXTURE_TEARDOWN(workers)
 	EXPECT_TRUE(hooks_agree());
 }
 
-/* Children that sleep, or that compute for long: the digest goes behind the data. */
+/* Children that sleep, or that compute for long: the digests go before the data. */
 static int load_spawn(int fd, bool computes, int buf)
 {
 	struct kscope_desc descs[LOAD_CHILDREN];
@@ -268,7 +268,7 @@ static int load_spawn(int fd, bool computes, int buf)
 
 	for (i = 0; i < LOAD_CHILDREN; i++)
 		descs[i] = computes ? desc_hash(1, KSCOPE_HASH_ALL, buf, PAGE,
-						LOAD_LEN - PAGE, buf, 0) :
+						LOAD_LEN - PAGE, buf, i * 64) :
 				      desc_sleep(i, far_future());
 	return spawn(fd, descs, LOAD_CHILDREN) == LOAD_CHILDREN ? 0 : -1;
 }

@@ -65,7 +65,7 @@ static void *spawner_run(void *arg)
 		for (i = 0; i < nr; i++)
 			descs[i] = some_child(s, me->first + done + i);
 		ret = spawn_arg(s->scope.fd, descs, handles, nr, 0, 0);
-		if (ret == -EAGAIN) {
+		if (ret == -EAGAIN || ret == -EBUSY) {
 			sched_yield();
 			continue;
 		}

@@ -39,13 +39,14 @@
  * EACCES     a child would write to a buffer that was pinned for reading only,
  *            or the ring's records were mapped for writing
  * EAGAIN     no free child slot, or the completion ring could overflow: reap
- *            completions, then spawn again
+ *            completions, then spawn again; or too many callers wait (BORROW)
  * EALREADY   the child was told to cancel before
  * EBADF      the fd is not open, or, for a file operation, not for that access
  * EBADMSG    a piece of the running digest is missing: an earlier one failed, was
  *            cancelled, or never came
- * EBUSY      children are outstanding: on the scope (RELEASE) or on the buffer
- *            (BUF_UNPIN); the call can name them
+ * EBUSY      somebody is in the way: children on the scope (RELEASE), leases on the
+ *            buffer (BUF_UNPIN) or on the same bytes (SPAWN, BORROW); the call can
+ *            name them
  * ECANCELED  the scope is cancelled and takes no more children (spawn), or the
  *            child ended because of a cancellation (status)
  * EDQUOT     the user's share of scopes, of child slots, or of children with a file
@@ -56,7 +57,7 @@
  * EINVAL     a size, flag, reserved field or value that is not allowed
  * ENOENT     no such child, buffer, hash, op or algorithm (any more)
  * ENOMEM     kernel memory, or RLIMIT_MEMLOCK, does not suffice
- * ENOSPC     no free entry for a buffer or a hash in this scope
+ * ENOSPC     no free entry for a buffer, a hash or a caller's lease in this scope
  * ENOTTY     no such command on this kind of fd
  * EOPNOTSUPP a kind of memory, file or algorithm that kscope does not work on
  * EOVERFLOW  start plus length passes the end of the number's range
@@ -92,6 +93,8 @@
 #define KSCOPE_IOC_QUERY	_IO(KSCOPE_IOC_MAGIC, 0x17)
 #define KSCOPE_IOC_QUIESCE	_IO(KSCOPE_IOC_MAGIC, 0x18)
 #define KSCOPE_IOC_EVENTFD	_IO(KSCOPE_IOC_MAGIC, 0x19)
+#define KSCOPE_IOC_BORROW	_IO(KSCOPE_IOC_MAGIC, 0x1B)
+#define KSCOPE_IOC_RETURN	_IO(KSCOPE_IOC_MAGIC, 0x1C)
 
 #define KSCOPE_NAME_LEN		32
 #define KSCOPE_HASH_NAME_LEN	64
@@ -138,11 +141,12 @@ struct kscope_info {
 #define KSCOPE_FEATURE_DEADLINE	(1ULL << 6)	/* &kscope_scope_create.deadline_ns */
 #define KSCOPE_FEATURE_GUARD	(1ULL << 7)	/* violations, KSCOPE_SCOPE_SIGBUS */
 #define KSCOPE_FEATURE_FENCE	(1ULL << 8)	/* KSCOPE_SCOPE_FENCE */
+#define KSCOPE_FEATURE_LEASES	(1ULL << 9)	/* leases are of ranges */
 #define KSCOPE_FEATURES_ALL	(KSCOPE_FEATURE_ORDERED | KSCOPE_FEATURE_FILES | \
 				 KSCOPE_FEATURE_HASH | KSCOPE_FEATURE_INLINE | \
 				 KSCOPE_FEATURE_HELP | KSCOPE_FEATURE_POLICIES | \
 				 KSCOPE_FEATURE_DEADLINE | KSCOPE_FEATURE_GUARD | \
-				 KSCOPE_FEATURE_FENCE)
+				 KSCOPE_FEATURE_FENCE | KSCOPE_FEATURE_LEASES)
 
 /* Built-in operations; modules register theirs from KSCOPE_OP_PROVIDER on. */
 #define KSCOPE_OP_NOP		0	/* nothing */
@@ -169,6 +173,7 @@ struct kscope_info {
 
 #define KSCOPE_ACCESS_READ	(1U << 0)
 #define KSCOPE_ACCESS_WRITE	(1U << 1)
+#define KSCOPE_ACCESS_ALL	(KSCOPE_ACCESS_READ | KSCOPE_ACCESS_WRITE)
 
 #define KSCOPE_OP_BLOCKS	(1U << 0)	/* may block, so runs apart from quick ones */
 #define KSCOPE_OP_TAKES_FILE	(1U << 1)	/* uses fd and file_off */
@@ -298,14 +303,15 @@ struct kscope_buf_pin {
 #define KSCOPE_STATE_QUEUED	2	/* waits for its turn */
 #define KSCOPE_STATE_RUNNING	3
 #define KSCOPE_STATE_CANCELLING	4	/* runs, and has been told to stop */
+#define KSCOPE_STATE_LENT	5	/* no child: a lease of a caller (BORROW) */
 
 /**
- * struct kscope_blocker - a child that stands in the way
- * @child: its handle
- * @user_data: its user_data
- * @age_ns: nanoseconds since it was spawned
- * @op: its operation
- * @state: KSCOPE_STATE_*
+ * struct kscope_blocker - a child that stands in the way, or a lease of a caller
+ * @child: its handle; 0 for a lease
+ * @user_data: its user_data; the handle of a lease
+ * @age_ns: nanoseconds since it was spawned, or the lease was asked for
+ * @op: its operation; 0 for a lease
+ * @state: KSCOPE_STATE_*; of leases, LENT or, if it is waited for, PARKED
  * @buf: handle of the first buffer that it borrows; 0 for none
  * @off: where its first range starts in @buf
  * @len: length of its first range
@@ -330,7 +336,7 @@ struct kscope_blocker {
  *	out: with -EBUSY, how many were written
  * @blockers: in: address of an array of struct kscope_blocker, or 0
  *
- * -EBUSY while a child borrows it. Success means that the pages are unpinned and
+ * -EBUSY while a child or a caller borrows it. Success means that the pages are unpinned and
  * uncharged, and that no child will touch them again.
  */
 struct kscope_buf_unpin {
@@ -390,6 +396,11 @@ struct kscope_hash_open {
  *
  * A field that the operation does not use is 0. Ranges of one child that overlap are
  * refused if one of them is written. HASH without LAST has no range 2.
+ *
+ * A child has a lease on each of its ranges until it has ended: an exclusive one on what it
+ * writes, a shared one on what it reads. It is refused (EBUSY) if another child has a lease on
+ * some of the same bytes, and one of the two is exclusive. In an ordered scope the children take
+ * turns and are not in each other's way.
  */
 struct kscope_desc {
 	__u16 op;
@@ -427,6 +438,10 @@ struct kscope_desc {
  * @min_complete: in: return when that many completions are unread, or when nothing
  *	is outstanding; 0 does not wait
  * @deadline_ns: in: give up waiting then; 0 for never
+ * @blockers: in: address of an array of struct kscope_blocker, or 0
+ * @nr_blockers: in: room at @blockers, at most KSCOPE_MAX_BLOCKERS.
+ *	out: with -EBUSY, how many were written
+ * @reserved: 0
  *
  * The ioctl returns how many children were accepted. It stops at the first that is
  * refused, and fails with its errno only if that was the first of all. Once a child is
@@ -440,6 +455,9 @@ struct kscope_spawn {
 	__u32 nr;
 	__u32 min_complete;
 	__u64 deadline_ns;
+	__u64 blockers;
+	__u32 nr_blockers;
+	__u32 reserved;
 };
 
 #define KSCOPE_CANCEL_CHILD	0	/* the child whose handle is @target */
@@ -517,7 +535,8 @@ struct kscope_join {
  * @blockers: in: address of an array of struct kscope_blocker, or 0
  *
  * -EBUSY while a child is outstanding. Success means that all buffers are unpinned and
- * that the scope does nothing more; its unread completions can still be read.
+ * that the scope does nothing more; its unread completions can still be read. Leases of callers
+ * end with it.
  */
 struct kscope_release {
 	__u32 size;
@@ -555,6 +574,8 @@ struct kscope_release {
  * @violations: out: times that the owner of a buffer has taken addresses away that a child
  *	borrowed, by munmap(), mremap(), madvise() or a hole
  * @deadline_ns: out: of the scope, or 0
+ * @nr_borrows: out: leases of callers (BORROW) that have not been returned
+ * @reserved: 0
  */
 struct kscope_query {
 	__u32 size;
@@ -577,6 +598,8 @@ struct kscope_query {
 	__u32 cause;
 	__u32 violations;
 	__u64 deadline_ns;
+	__u32 nr_borrows;
+	__u32 reserved;
 };
 
 #define KSCOPE_QUIESCE_ALL	0U	/* &kscope_quiesce.flags */
@@ -616,6 +639,62 @@ struct kscope_eventfd {
 	__u32 flags;
 	__s32 fd;
 	__u32 reserved;
+};
+
+#define KSCOPE_BORROW_WAIT	(1U << 0)	/* rather than be refused */
+#define KSCOPE_BORROW_ALL	KSCOPE_BORROW_WAIT
+
+/**
+ * struct kscope_borrow - a lease on a range for the caller itself (KSCOPE_IOC_BORROW)
+ * @size: in: sizeof(struct kscope_borrow)
+ * @flags: in: KSCOPE_BORROW_*
+ * @buf: in: handle of the buffer
+ * @access: in: KSCOPE_ACCESS_* that the caller is going to have. With WRITE the lease is
+ *	exclusive, else shared. It need not be what the buffer was pinned for
+ * @off: in: start of the range in @buf
+ * @len: in: its length in bytes; at least 1
+ * @deadline_ns: in: with WAIT: give up then; 0 for never
+ * @blockers: in: address of an array of struct kscope_blocker, or 0
+ * @nr_blockers: in: room at @blockers, at most KSCOPE_MAX_BLOCKERS.
+ *	out: with -EBUSY, how many were written
+ * @reserved: 0
+ * @lease: out: handle of the lease, for KSCOPE_IOC_RETURN
+ *
+ * -EBUSY if a child or a caller has a lease on some of the same bytes, and one of the two is
+ * exclusive. With WAIT the call sleeps until there is none such. Those who wait get their leases in
+ * the order in which they asked, and nobody who asks later, be it for a child, gets one before that
+ * clashes with theirs. So who waits while it has leases may wait for itself.
+ *
+ * The lease keeps nobody from touching the memory: it keeps children from being spawned that
+ * would, and is refused while there are any. It belongs to the scope, not to the process, and
+ * lasts until RETURN, or until the scope ends.
+ */
+struct kscope_borrow {
+	__u32 size;
+	__u32 flags;
+	__u32 buf;
+	__u32 access;
+	__u64 off;
+	__u64 len;
+	__u64 deadline_ns;
+	__u64 blockers;
+	__u32 nr_blockers;
+	__u32 reserved;
+	__u64 lease;
+};
+
+#define KSCOPE_RETURN_ALL	0U	/* &kscope_return.flags */
+
+/**
+ * struct kscope_return - end a lease of a caller (KSCOPE_IOC_RETURN)
+ * @size: in: sizeof(struct kscope_return)
+ * @flags: in: 0
+ * @lease: in: its handle
+ */
+struct kscope_return {
+	__u32 size;
+	__u32 flags;
+	__u64 lease;
 };
 
 /*

@@ -17,15 +17,16 @@
 #define NR_SLEEPS 4
 #define NR_FILLS 32
 
-/* The fills take turns over the memory: the next is spawned when one has ended. */
-static int spawn_fill(struct kscope_scope *scope, int buf, __u64 len)
+/* Each part of the memory is filled by one child after the other: not by two at a time. */
+static int spawn_fill(struct kscope_scope *scope, int buf, __u64 len,
+		      __u64 which)
 {
 	static __u64 count;
 	struct kscope_desc desc;
 	__u64 part = len / NR_FILLS;
 
-	kscope_prep_fill(&desc, buf, count % NR_FILLS * part, part, count);
-	count++;
+	kscope_prep_fill(&desc, buf, which * part, part, count++);
+	desc.user_data = which;
 	return kscope_spawn(scope, &desc, 1, NULL);
 }
 
@@ -40,7 +41,7 @@ static int spawn_first(struct kscope_scope *scope, int buf, __u64 len)
 		kscope_prep_sleep(desc, kscope_now_ns() + HOUR_NS);
 	ret = kscope_batch_spawn(scope, &batch, NULL);
 	for (i = 0; i < NR_FILLS && ret > 0; i++)
-		ret = spawn_fill(scope, buf, len);
+		ret = spawn_fill(scope, buf, len, (__u64)i);
 	return ret < 0 ? ret : 0;
 }
 
@@ -53,7 +54,8 @@ static int keep_busy(struct kscope_scope *scope, int buf, __u64 len)
 		ret = kscope_wait(scope, 1, 0);
 		while (ret > 0 && kscope_next(scope, &done))
 			ret = done.status ? done.status :
-					    spawn_fill(scope, buf, len);
+					    spawn_fill(scope, buf, len,
+						       done.user_data);
 		if (ret < 0 && ret != -EINTR)
 			return ret;
 	}

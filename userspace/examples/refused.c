@@ -47,12 +47,14 @@ static int try_release(const struct kscope_scope *scope)
 static int spawn_children(const struct kscope_scope *scope, int buf, __u64 len)
 {
 	KSCOPE_BATCH(batch, NR_FILLS + 2);
+	__u64 part = len / 2 / NR_FILLS;
 	unsigned int i;
 
 	kscope_prep_sleep(kscope_batch_get(&batch),
 			  kscope_now_ns() + 3600 * SECOND_NS);
 	for (i = 0; i < NR_FILLS; i++)
-		kscope_prep_fill(kscope_batch_get(&batch), buf, 0, len / 2, i);
+		kscope_prep_fill(kscope_batch_get(&batch), buf, i * part, part,
+				 i);
 	kscope_prep_copy(kscope_batch_get(&batch), buf, len / 2, buf,
 			 len * 3 / 4, len / 4);
 	printf("spawning %u children: a sleep of an hour, %d fills, a copy\n",

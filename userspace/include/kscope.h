@@ -171,12 +171,32 @@ int kscope_buf_pin(const struct kscope_scope *scope, const void *addr,
 		   size_t len, unsigned int flags);
 
 /*
- * Take the buffer back. -EBUSY while a child borrows it: then up to *@nr of them are
+ * Take the buffer back. -EBUSY while a child or a caller borrows it: then up to *@nr of them are
  * told in @blockers, and *@nr is set to their number. Both may be NULL. *@nr is at most
  * KSCOPE_MAX_BLOCKERS; it is 0 after any other outcome.
  */
 int kscope_buf_unpin(const struct kscope_scope *scope, int buf,
 		     struct kscope_blocker *blockers, unsigned int *nr);
+
+/*
+ * Say that the caller itself is going to read (KSCOPE_ACCESS_READ) or write (with
+ * KSCOPE_ACCESS_WRITE) @len bytes at @off of the buffer, so that it is checked as children are:
+ * -EBUSY while one works on these bytes and one of the two writes, with blockers as for
+ * kscope_buf_unpin(). Then, until kscope_return() of the *@lease or the end of the scope, children
+ * that would are refused.
+ */
+int kscope_borrow(const struct kscope_scope *scope, int buf, __u64 off,
+		  __u64 len, unsigned int access, __u64 *lease,
+		  struct kscope_blocker *blockers, unsigned int *nr);
+
+/*
+ * The same, but wait until nobody is in the way, first come first served. -ETIMEDOUT: not before
+ * @deadline_ns, if that is not 0. -EINTR. Who waits while it has other leases may wait for itself.
+ */
+int kscope_borrow_wait(const struct kscope_scope *scope, int buf, __u64 off,
+		       __u64 len, unsigned int access, __u64 *lease,
+		       __u64 deadline_ns);
+int kscope_return(const struct kscope_scope *scope, __u64 lease);
 
 /*
  * Prepare a hash of the kernel's crypto API ("sha256"). Returns its handle;
@@ -242,7 +262,18 @@ int kscope_spawn(const struct kscope_scope *scope,
 		 __u64 *handles);
 
 /*
- * The same, and then wait until @min_complete completions are unread or nothing is
+ * The same. A child is refused with -EBUSY while another one works on some of the same bytes and
+ * one of the two writes them, unless the scope is ordered. If that is the first, up to
+ * *@nr_blockers of those in its way are told in @blockers, and *@nr_blockers is set as by
+ * kscope_buf_unpin().
+ */
+int kscope_spawn_blockers(const struct kscope_scope *scope,
+			  const struct kscope_desc *descs, unsigned int nr,
+			  __u64 *handles, struct kscope_blocker *blockers,
+			  unsigned int *nr_blockers);
+
+/*
+ * kscope_spawn(), and then wait until @min_complete completions are unread or nothing is
  * outstanding. A signal or the deadline ends the wait, not the children; the number
  * accepted is returned all the same.
  *

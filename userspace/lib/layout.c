@@ -44,8 +44,9 @@ ASSERT_OFFSET(kscope_desc, off, 32);
 ASSERT_OFFSET(kscope_desc, file_off, 40);
 ASSERT_OFFSET(kscope_desc, hash, 48);
 
-ASSERT_SIZE(kscope_spawn, 40);
+ASSERT_SIZE(kscope_spawn, 56);
 ASSERT_OFFSET(kscope_spawn, deadline_ns, 32);
+ASSERT_OFFSET(kscope_spawn, blockers, 40);
 
 ASSERT_SIZE(kscope_cancel, 32);
 ASSERT_OFFSET(kscope_cancel, target, 24);
@@ -57,13 +58,21 @@ ASSERT_OFFSET(kscope_join, decider_child, 40);
 ASSERT_SIZE(kscope_release, 24);
 ASSERT_OFFSET(kscope_release, blockers, 16);
 
-ASSERT_SIZE(kscope_query, 104);
+ASSERT_SIZE(kscope_query, 112);
 ASSERT_OFFSET(kscope_query, pinned_pages, 48);
 ASSERT_OFFSET(kscope_query, cause, 88);
 ASSERT_OFFSET(kscope_query, violations, 92);
+ASSERT_OFFSET(kscope_query, nr_borrows, 104);
 
 ASSERT_SIZE(kscope_quiesce, 16);
 ASSERT_SIZE(kscope_eventfd, 16);
+
+ASSERT_SIZE(kscope_borrow, 64);
+ASSERT_OFFSET(kscope_borrow, off, 16);
+ASSERT_OFFSET(kscope_borrow, blockers, 40);
+ASSERT_OFFSET(kscope_borrow, lease, 56);
+ASSERT_SIZE(kscope_return, 16);
+ASSERT_OFFSET(kscope_return, lease, 8);
 
 ASSERT_SIZE(kscope_completion, 64);
 ASSERT_OFFSET(kscope_completion, status, 16);

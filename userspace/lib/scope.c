@@ -153,6 +153,60 @@ int kscope_buf_unpin(const struct kscope_scope *scope, int buf,
 	return ret;
 }
 
+static int borrow(const struct kscope_scope *scope, struct kscope_borrow *arg,
+		  __u64 *lease)
+{
+	int ret;
+
+	arg->size = sizeof(*arg);
+	ret = ioctl_ret(scope->fd, KSCOPE_IOC_BORROW, arg);
+	if (!ret)
+		*lease = arg->lease;
+	return ret;
+}
+
+int kscope_borrow(const struct kscope_scope *scope, int buf, __u64 off,
+		  __u64 len, unsigned int access, __u64 *lease,
+		  struct kscope_blocker *blockers, unsigned int *nr)
+{
+	struct kscope_borrow arg = {
+		.buf = (__u32)buf,
+		.access = access,
+		.off = off,
+		.len = len,
+		.nr_blockers = blockers && nr ? *nr : 0,
+		.blockers = blockers && nr ? addr_u64(blockers) : 0,
+	};
+	int ret = borrow(scope, &arg, lease);
+
+	if (nr)
+		*nr = ret == -EBUSY ? arg.nr_blockers : 0;
+	return ret;
+}
+
+int kscope_borrow_wait(const struct kscope_scope *scope, int buf, __u64 off,
+		       __u64 len, unsigned int access, __u64 *lease,
+		       __u64 deadline_ns)
+{
+	struct kscope_borrow arg = {
+		.flags = KSCOPE_BORROW_WAIT,
+		.buf = (__u32)buf,
+		.access = access,
+		.off = off,
+		.len = len,
+		.deadline_ns = deadline_ns,
+	};
+
+	return borrow(scope, &arg, lease);
+}
+
+int kscope_return(const struct kscope_scope *scope, __u64 lease)
+{
+	struct kscope_return arg = { .size = sizeof(arg), .lease = lease };
+
+	return ioctl_ret(scope->fd, KSCOPE_IOC_RETURN, &arg);
+}
+
 int kscope_hash_open(const struct kscope_scope *scope, const char *name,
 		     unsigned int *digest_size)
 {

@@ -27,6 +27,26 @@ int kscope_spawn(const struct kscope_scope *scope,
 	return kscope_spawn_wait(scope, descs, nr, handles, 0, 0);
 }
 
+int kscope_spawn_blockers(const struct kscope_scope *scope,
+			  const struct kscope_desc *descs, unsigned int nr,
+			  __u64 *handles, struct kscope_blocker *blockers,
+			  unsigned int *nr_blockers)
+{
+	struct kscope_spawn arg = {
+		.size = sizeof(arg),
+		.descs = addr_u64(descs),
+		.handles = addr_u64(handles),
+		.nr = nr,
+		.blockers = blockers && nr_blockers ? addr_u64(blockers) : 0,
+		.nr_blockers = blockers && nr_blockers ? *nr_blockers : 0,
+	};
+	int ret = ioctl_ret(scope->fd, KSCOPE_IOC_SPAWN, &arg);
+
+	if (nr_blockers)
+		*nr_blockers = ret == -EBUSY ? arg.nr_blockers : 0;
+	return ret;
+}
+
 struct kscope_desc *kscope_batch_get(struct kscope_batch *batch)
 {
 	struct kscope_desc *desc;

@@ -18,7 +18,7 @@
 #define OLD 0x55 /* in memory when it is lent; the disk reads as zeros */
 #define NEW 0xaa /* written by whoever has the memory next */
 
-enum hazard { UNPIN, LOSE, REUSE, CLOSE, KILL, CANCEL, NR_HAZARDS };
+enum hazard { UNPIN, LOSE, REUSE, CLOSE, KILL, MIX, CANCEL, NR_HAZARDS };
 
 /*
  * A column: each function does the same thing to its subject, prints what happened
@@ -121,6 +121,19 @@ static inline size_t bytes_written(const char *mem)
 
 	for (i = 0; i < LEN; i++)
 		nr += mem[i] != (char)NEW;
+	return nr;
+}
+
+/* How many bytes of a file are what was in memory when it was lent */
+static inline size_t old_bytes(int file)
+{
+	char bytes[LEN];
+	size_t i, nr = 0;
+
+	if (pread(file, bytes, LEN, 0) != LEN)
+		return 0;
+	for (i = 0; i < LEN; i++)
+		nr += bytes[i] == OLD;
 	return nr;
 }
 

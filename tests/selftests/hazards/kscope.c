@@ -297,6 +297,50 @@ static int cancel_late(struct scope *scope, __u64 *second)
 	return 0;
 }
 
+static int refused_write(struct reading *r, int file)
+{
+	struct kscope_desc desc =
+		desc_file(KSCOPE_OP_WRITE, file, 0, r->buf, 0, LEN);
+	struct kscope_blocker blocker = {};
+	unsigned int nr = 1;
+	int ret = spawn_blockers(r->scope.fd, desc, &blocker, &nr);
+
+	if (ret != -EBUSY && !disk_is_busy()) {
+		read_end(r);
+		return -EAGAIN;
+	}
+	printf("WRITE was refused: %s", ret_str(ret));
+	must(ret == -EBUSY);
+	must(nr == 1 && blocker.child == r->child);
+	if (ret == -EBUSY && nr)
+		printf(", because of the READ");
+	return 0;
+}
+
+static int show_mix(void)
+{
+	int fd = disk_open(O_DIRECT), file = memfd_create("mix", MFD_CLOEXEC);
+	struct reading r = {};
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	ret = disk_retry(read_into_new(&r, fd) ?: refused_write(&r, file));
+	if (ret)
+		return ret;
+	must_be_read(&r);
+	ret = run_ok(&r.scope,
+		     desc_file(KSCOPE_OP_WRITE, file, 0, r.buf, 0, LEN), &r.c);
+	printf("; when that had ended, it returned %s, and ", ret_str(ret));
+	printf("the file has %zu bytes from before the read", old_bytes(file));
+	must(ret == 0);
+	must(r.c.done == LEN && old_bytes(file) == 0);
+	read_end(&r);
+	close(file);
+	close(fd);
+	return 0;
+}
+
 static int show_cancel(void)
 {
 	struct kscope_completion c;
@@ -329,5 +373,6 @@ const struct column kscope_column = { .show = {
 					      [REUSE] = show_reuse,
 					      [CLOSE] = show_close,
 					      [KILL] = show_kill,
+					      [MIX] = show_mix,
 					      [CANCEL] = show_cancel,
 				      } };

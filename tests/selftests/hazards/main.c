@@ -37,12 +37,15 @@
  *	promises that the pages stay pinned until it has ended; with a registered buffer
  *	io_uring does the same. A scope with a fence promises more: waitpid() returns when
  *	nothing touches the memory any more.
+ * E	The program writes the buffer to a file while a read into it is in flight. io_uring
+ *	takes both, and reports success for both; what is in the file is as it happens.
+ *	kscope refuses the second, names the first, and takes it when that has ended.
  * F	Whom does a cancel hit, and what does it need? The request is one that can be
  *	cancelled: a timer that would run for an hour. A program that never uses a
  *	user_data twice is safe with both.
  *
- * E (overlapping requests) is not here, as kscope does not yet do better. A new row is a line
- * in the table below, a name in enum hazard, and a function each in kscope.c and uring.c.
+ * A new row is a line in the table below, a name in enum hazard, and a function each in
+ * kscope.c and uring.c.
  */
 #include <sys/utsname.h>
 
@@ -57,6 +60,7 @@ static const struct {
 	[REUSE] = { "B2", "unmap and reuse memory under a read" },
 	[CLOSE] = { "C", "close the fd under a read" },
 	[KILL] = { "D", "kill the owner of a read" },
+	[MIX] = { "E", "write a buffer to a file under a read" },
 	[CANCEL] = { "F", "cancel" },
 };
 

@@ -222,6 +222,38 @@ static int show_kill(void)
 	return 0;
 }
 
+/* The same buffer goes to a file as the read comes in. */
+static int mix_once(int fd, int file)
+{
+	struct io_uring_cqe *cqe[2];
+	struct reading r;
+	int ret = read_into_new(&r, fd);
+
+	if (ret)
+		return ret;
+	io_uring_prep_write_fixed(io_uring_get_sqe(&r.ring), file, r.mem, LEN,
+				  0, 0);
+	ret = io_uring_submit_and_wait(&r.ring, 2);
+	if (ret == 1 && io_uring_peek_batch_cqe(&r.ring, cqe, 2) == 2) {
+		printf("WRITE_FIXED and READ_FIXED reported %d and %d bytes, ",
+		       cqe[0]->res, cqe[1]->res);
+		printf("and the file has %zu bytes from before the read",
+		       old_bytes(file));
+	}
+	read_end(&r);
+	return ret < 0 ? ret : 0;
+}
+
+static int show_mix(void)
+{
+	int fd = disk_open(O_DIRECT), file = memfd_create("mix", MFD_CLOEXEC);
+	int ret = fd < 0 ? fd : disk_retry(mix_once(fd, file));
+
+	close(file);
+	close(fd);
+	return ret;
+}
+
 static int timer_start(struct io_uring *ring, struct __kernel_timespec *ts,
 		       __u64 user_data)
 {
@@ -318,5 +350,6 @@ const struct column uring_column = { .show = {
 					     [REUSE] = show_reuse,
 					     [CLOSE] = show_close,
 					     [KILL] = show_kill,
+					     [MIX] = show_mix,
 					     [CANCEL] = show_cancel,
 				     } };

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Leases: the rights of children, and of callers, to ranges of a buffer. See lease.c.
+ */
+#ifndef KSCOPE_LEASE_H
+#define KSCOPE_LEASE_H
+
+#include <linux/errno.h>
+#include <linux/rbtree.h>
+#include <linux/types.h>
+
+struct kscope_blocker;
+struct kscope_buf;
+struct kscope_child;
+struct kscope_scope;
+
+/**
+ * struct kscope_lease - the place of a range among those that are leased
+ * @rb: S in a tree of its buffer
+ * @start: S first byte
+ * @last: S last byte
+ * @subtree_last: S largest @last below
+ */
+struct kscope_lease {
+	struct rb_node rb;
+	u64 start;
+	u64 last;
+	u64 subtree_last;
+};
+
+/**
+ * struct kscope_leases - leases on one buffer
+ * @shared: S ranges that are read
+ * @exclusive: S ranges that are written
+ * @whole: S leases on all of the buffer for reading, which have no place in a tree
+ */
+struct kscope_leases {
+	struct rb_root_cached shared;
+	struct rb_root_cached exclusive;
+	u32 whole;
+};
+
+/**
+ * struct kscope_range - what somebody wants a lease on, or has
+ * @buf: NULL for none
+ * @off: of the first byte in @buf
+ * @len: bytes; nobody is in the way of none
+ * @exclusive: to write
+ */
+struct kscope_range {
+	struct kscope_buf *buf;
+	u64 off;
+	u64 len;
+	bool exclusive;
+};
+
+/* Is there such a range? */
+static inline int kscope_range_check(const struct kscope_range *range,
+				     u64 buf_len)
+{
+	if (range->off > buf_len || range->len > buf_len - range->off)
+		return -ERANGE;
+	return 0;
+}
+
+/* Whether two of these can not be had at the same time */
+static inline bool kscope_ranges_clash(const struct kscope_range *a,
+				       const struct kscope_range *b)
+{
+	return a->buf == b->buf && (a->exclusive || b->exclusive) && a->len &&
+	       b->len && a->off < b->off + b->len && b->off < a->off + a->len;
+}
+
+bool kscope_leases_clash(struct kscope_leases *leases,
+			 const struct kscope_range *range);
+void kscope_lease_take(struct kscope_lease *lease, struct kscope_leases *leases,
+		       const struct kscope_range *range);
+void kscope_lease_drop(struct kscope_lease *lease, struct kscope_leases *leases,
+		       const struct kscope_range *range);
+bool kscope_buf_is_borrowed(struct kscope_buf *buf, u64 start, u64 last);
+u32 kscope_lease_blockers(struct kscope_scope *scope,
+			  const struct kscope_range *range, bool children,
+			  struct kscope_blocker *blockers, u32 nr, u32 max);
+int kscope_leases_provide(struct kscope_scope *scope);
+
+#endif /* KSCOPE_LEASE_H */
