@@ -5,7 +5,8 @@
  *   draft      each descriptor, without a lock (draft.c)
  *   reserve    resolve handles, take a slot and the leases
  *   publish    the child is accepted
- *   queue      it is ready for the lanes; or the spawner takes it in order to run it itself
+ *   queue      it is ready for the lanes; or the spawner takes it in order to run it itself;
+ *              or it is parked, as it waits for leases
  *
  * All but the first step are under the scope's lock, in one pass over the batch, unless the
  * caller must be told the handles first: then the batch is reserved, and published later.
@@ -87,6 +88,15 @@ static __always_inline void child_admit(struct kscope_child *child,
 	child->spawned_ns = now;
 }
 
+/* A child that has its slot, but not its leases */
+static noinline void child_park(struct kscope_child *child,
+				struct kscope_op *op, u64 user_data, u64 now)
+{
+	child_admit(child, op, user_data, now, QUEUE);
+	kscope_life_park(&child->life);
+	list_move_tail(&child->node, &child->scope->parked);
+}
+
 static __always_inline void tally_admit(struct kscope_tally *tally, u32 nr,
 					enum admission how)
 {
@@ -139,11 +149,11 @@ static noinline void batch_stop(struct kscope_batch *batch, u32 nr, int error)
 
 /*
  * The pass over the batch, which has @nr. It puts those that stay together on @children, and cuts
- * the batch before the first that is refused.
+ * the batch before the first that is refused. Return: how many stay together, or go to a queue
  */
-static __always_inline void batch_admit(struct kscope_batch *batch, u32 nr,
-					struct list_head *children,
-					enum admission how)
+static __always_inline u32 batch_admit(struct kscope_batch *batch, u32 nr,
+				       struct list_head *children,
+				       enum admission how)
 {
 	struct kscope_scope *scope = batch->scope;
 	const struct kscope_draft *draft = batch->drafts;
@@ -152,6 +162,7 @@ static __always_inline void batch_admit(struct kscope_batch *batch, u32 nr,
 	struct list_head *last = &scope->free;
 	struct kscope_child *child;
 	u64 now = batch->now;
+	u32 nr_parked = 0;
 	int ret;
 
 	for (; desc < end; draft++, desc++) {
@@ -168,6 +179,11 @@ static __always_inline void batch_admit(struct kscope_batch *batch, u32 nr,
 			batch_stop(batch, desc - batch->descs, ret);
 			break;
 		}
+		if (how != RESERVE && unlikely(child->waits)) {
+			child_park(child, op, desc->user_data, now);
+			nr_parked++;
+			continue;
+		}
 		child_admit(child, op, desc->user_data, now, how);
 		if (how != RESERVE)
 			child_number(child);
@@ -176,8 +192,11 @@ static __always_inline void batch_admit(struct kscope_batch *batch, u32 nr,
 		else
 			last = &child->node;
 	}
-	tally_admit(&scope->tally, batch->nr, how);
+	tally_admit(&scope->tally, batch->nr - nr_parked, how);
+	if (unlikely(nr_parked))
+		tally_admit(&scope->tally, nr_parked, QUEUE);
 	cut_first(children, &scope->free, last);
+	return batch->nr - nr_parked;
 }
 
 /* What is wrong with the descriptor itself comes first. */
@@ -242,6 +261,8 @@ static __always_inline void batch_single_out(struct kscope_batch *batch)
 
 static __always_inline void batch_accept(struct kscope_batch *batch)
 {
+	u32 nr;
+
 	lockdep_assert_held(&batch->scope->lock);
 	batch_fit(batch);
 	batch->mine = batch_is_mine(batch);
@@ -251,12 +272,13 @@ static __always_inline void batch_accept(struct kscope_batch *batch)
 		return;
 	}
 	if (batch->nr == 1) { /* the same, without a loop */
-		batch_admit(batch, 1, &batch->claim.children, START);
+		nr = batch_admit(batch, 1, &batch->claim.children, START);
 	} else {
 		batch_single_out(batch);
-		batch_admit(batch, batch->nr, &batch->claim.children, START);
+		nr = batch_admit(batch, batch->nr, &batch->claim.children,
+				 START);
 	}
-	if (batch->nr)
+	if (nr)
 		batch_claim(batch);
 	else
 		batch->mine = false;
@@ -392,7 +414,7 @@ static void batch_abort(struct kscope_batch *batch)
 			kscope_child_drop(child);
 	}
 	kscope_tally_abort(&scope->tally, batch->nr);
-	kscope_loans_grant(scope);
+	kscope_line_grant(scope);
 	list_splice_init(&batch->children, &scope->free);
 	batch->nr = 0;
 }
@@ -411,18 +433,26 @@ void kscope_batch_abort(struct kscope_batch *batch)
 	kscope_scope_notify(batch->scope);
 }
 
-static void batch_publish(struct kscope_batch *batch)
+/* Return: how many of them do not have to wait for leases */
+static u32 batch_publish(struct kscope_batch *batch)
 {
 	struct kscope_scope *scope = batch->scope;
 	struct kscope_child *child, *next;
+	u32 nr = batch->nr;
 
 	lockdep_assert_held(&scope->lock);
 	list_for_each_entry_safe(child, next, &batch->children, node) {
 		kscope_life_publish(&child->life);
-		if (batch->mine)
-			kscope_life_start(&child->life);
 		kscope_carry_pack(&child->carry);
 		child->spawned_ns = batch->now;
+		if (!child->op->plain && child->waits) {
+			kscope_life_park(&child->life);
+			list_move_tail(&child->node, &scope->parked);
+			nr--;
+			continue;
+		}
+		if (batch->mine)
+			kscope_life_start(&child->life);
 		if (child->op->plain)
 			continue;
 		child_number(child);
@@ -430,17 +460,21 @@ static void batch_publish(struct kscope_batch *batch)
 			list_move_tail(&child->node, &scope->slow.ready);
 	}
 	kscope_tally_publish(&scope->tally, batch->nr);
+	return nr;
 }
 
 static void batch_go(struct kscope_batch *batch)
 {
+	u32 nr;
+
 	batch->mine = batch_is_mine(batch);
-	batch_publish(batch);
-	if (!batch->mine) {
+	nr = batch_publish(batch);
+	if (!batch->mine || !nr) {
+		batch->mine = false;
 		batch_queue(batch);
 		return;
 	}
-	kscope_tally_start(&batch->scope->tally, batch->nr);
+	kscope_tally_start(&batch->scope->tally, nr);
 	INIT_LIST_HEAD(&batch->claim.children);
 	list_splice_init(&batch->children, &batch->claim.children);
 	batch_claim(batch);

@@ -119,7 +119,7 @@ static void buf_free(struct kscope_buf *buf)
 static int buf_add(struct kscope_scope *scope, struct kscope_buf *buf, u64 addr,
 		   int (*get_pages)(struct kscope_buf *buf, u64 addr))
 {
-	int ret = buf_reserve(scope, buf);
+	int ret = kscope_leases_provide(scope) ?: buf_reserve(scope, buf);
 
 	if (ret)
 		goto free;

@@ -71,7 +71,7 @@ static int cancel_one(struct kscope_scope *scope, u64 handle,
 static bool child_is_meant(const struct kscope_child *child, u32 what,
 			   u64 target)
 {
-	if (child->life.phase < KSCOPE_PHASE_QUEUED)
+	if (child->life.phase < KSCOPE_PHASE_PARKED)
 		return false;
 	if (what == KSCOPE_CANCEL_BUF)
 		return kscope_child_borrows(child, target);
@@ -167,6 +167,7 @@ int kscope_scope_doom(struct kscope_scope *scope, u8 cause)
 	lockdep_assert_held(&scope->lock);
 	list_splice_tail_init(&scope->quick.ready, &scope->doomed);
 	list_splice_tail_init(&scope->slow.ready, &scope->doomed);
+	list_splice_tail_init(&scope->parked, &scope->doomed);
 	return kscope_tally_cancel(&scope->tally, cause);
 }
 

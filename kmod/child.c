@@ -58,28 +58,85 @@ struct kscope_range kscope_child_range(const struct kscope_child *child, u32 i)
 	};
 }
 
-static struct kscope_lease *child_lease(const struct kscope_child *child, u32 i)
+static struct kscope_places *child_places(const struct kscope_child *child)
 {
-	struct kscope_scope *scope = child->scope;
+	return &child->scope->places[child - child->scope->slots];
+}
 
-	return &scope->leases[(child - scope->slots) * KSCOPE_MAX_RANGES + i];
+static void child_take(struct kscope_child *child, u32 i,
+		       const struct kscope_range *range)
+{
+	kscope_lease_take(&child_places(child)->leases[i],
+			  &range->buf->borrowed, range);
 }
 
 /**
- * kscope_child_borrow() - give a child its next lease
- * @child: with @nr_leases so far
- * @range: of a buffer
+ * kscope_child_borrow() - give a child its leases, or a place in the line of those who wait for some
+ * @child: in a slot that is free
+ * @ranges: that it wants; those without a buffer are at the end
+ * @wait: they are not free, and it waits
+ *
+ * Context: under the scope's lock.
+ * Return: 0, or -EAGAIN if the line is full.
+ */
+int kscope_child_borrow(struct kscope_child *child,
+			const struct kscope_range *ranges, bool wait)
+{
+	u32 i;
+
+	lockdep_assert_held(&child->scope->lock);
+	if (wait && kscope_line_enter(child->scope,
+				      &child_places(child)->waiting, child))
+		return -EAGAIN;
+	child->waits = wait;
+	for (i = 0; i < KSCOPE_MAX_RANGES && ranges[i].buf; i++) {
+		ranges[i].buf->leases++;
+		if (!wait)
+			child_take(child, i, &ranges[i]);
+	}
+	child->nr_leases = i;
+	return 0;
+}
+
+static void child_unpark(struct kscope_child *child)
+{
+	struct kscope_scope *scope = child->scope;
+	struct kscope_queue *queue =
+		kscope_child_is_slow(child) ? &scope->slow : &scope->quick;
+
+	kscope_life_unpark(&child->life);
+	list_move_tail(&child->node, &queue->ready);
+	kscope_queue_kick(queue);
+}
+
+/**
+ * kscope_child_try() - let a child that waits for leases go on, if these are free
+ * @child: in the line
  *
  * Context: under the scope's lock.
  */
-void kscope_child_borrow(struct kscope_child *child,
-			 const struct kscope_range *range)
+void kscope_child_try(struct kscope_child *child)
 {
-	lockdep_assert_held(&child->scope->lock);
-	range->buf->leases++;
-	kscope_lease_take(child_lease(child, child->nr_leases),
-			  &range->buf->borrowed, range);
-	child->nr_leases++;
+	struct kscope_waiting *waiting = &child_places(child)->waiting;
+	struct kscope_scope *scope = child->scope;
+	struct kscope_range range;
+	u32 i;
+
+	if (scope->tally.state != KSCOPE_SCOPE_OPEN)
+		return; /* it is doomed */
+	for (i = 0; i < child->nr_leases; i++) {
+		range = kscope_child_range(child, i);
+		if (!kscope_range_is_free(scope, &range, waiting, true))
+			return;
+	}
+	kscope_line_leave(scope, waiting);
+	child->waits = false;
+	for (i = 0; i < child->nr_leases; i++) {
+		range = kscope_child_range(child, i);
+		child_take(child, i, &range);
+	}
+	if (child->life.phase == KSCOPE_PHASE_PARKED)
+		child_unpark(child);
 }
 
 static void child_return(struct kscope_child *child, u32 i)
@@ -87,7 +144,9 @@ static void child_return(struct kscope_child *child, u32 i)
 	struct kscope_range range = kscope_child_range(child, i);
 
 	range.buf->leases--;
-	kscope_lease_drop(child_lease(child, i), &range.buf->borrowed, &range);
+	if (!child->waits)
+		kscope_lease_drop(&child_places(child)->leases[i],
+				  &range.buf->borrowed, &range);
 }
 
 /**
@@ -104,6 +163,8 @@ void kscope_child_drop(struct kscope_child *child)
 	lockdep_assert_held(&child->scope->lock);
 	for (i = 0; i < child->nr_leases; i++)
 		child_return(child, i);
+	if (child->nr_leases && child->waits)
+		kscope_line_leave(child->scope, &child_places(child)->waiting);
 	if (kscope_child_has_file(child)) {
 		fput(child->file);
 		file_forget(child);
@@ -129,7 +190,7 @@ struct kscope_child *kscope_child_lookup(struct kscope_scope *scope, u64 handle)
 	if (slot >= scope->nr_touched)
 		return NULL;
 	child = &scope->slots[array_index_nospec(slot, scope->nr_touched)];
-	if (child->handle != handle || child->life.phase < KSCOPE_PHASE_QUEUED)
+	if (child->handle != handle || child->life.phase < KSCOPE_PHASE_PARKED)
 		return NULL;
 	return child;
 }
@@ -157,7 +218,7 @@ bool kscope_child_borrows(const struct kscope_child *child, u64 buf)
 
 /**
  * kscope_child_clashes() - is a lease of the child in the way of a lease on a range
- * @child: accepted
+ * @child: with its op, and its leases, or waiting for them
  * @range: somebody else's. One of no bytes stands for all of the buffer: every lease on it
  *	clashes with that, even one on nothing
  *
@@ -205,6 +266,35 @@ void kscope_child_describe(const struct kscope_child *child,
 	blocker->buf = child->desc.buf;
 	blocker->off = child->desc.off;
 	blocker->len = child->desc.len;
+}
+
+static bool is_named(const struct kscope_child *child,
+		     const struct kscope_blocker *blockers, u32 nr)
+{
+	while (nr--)
+		if (blockers[nr].child == child->handle)
+			return true;
+	return false;
+}
+
+/**
+ * kscope_child_name() - add a child to those who stand in the way
+ * @child: in a slot that is taken; one of a spawn that is under way has no name yet
+ * @blockers: to fill in
+ * @nr: how many are there; the child may be one of them
+ * @max: room there
+ *
+ * Context: under the scope's lock.
+ * Return: how many are there then.
+ */
+u32 kscope_child_name(const struct kscope_child *child,
+		      struct kscope_blocker *blockers, u32 nr, u32 max)
+{
+	if (nr == max || child->life.phase < KSCOPE_PHASE_PARKED ||
+	    is_named(child, blockers, nr))
+		return nr;
+	kscope_child_describe(child, &blockers[nr]);
+	return nr + 1;
 }
 
 /**

@@ -186,7 +186,7 @@ void kscope_scope_at_end(struct kscope_scope *scope, u32 tail)
 		scope_decide(scope, scope->ring->tail, tail);
 	kscope_ring_publish(scope->ring, tail);
 	if (scope->at_end & KSCOPE_END_GRANTS)
-		kscope_loans_grant(scope);
+		kscope_line_grant(scope);
 	if (scope->at_end & KSCOPE_END_SIGNALS)
 		kscope_event_signal(scope);
 	if (scope->at_end & KSCOPE_END_REAPS)

@@ -48,6 +48,9 @@ static int desc_check(const struct kscope_scope *scope,
 	if (scope->kind == KSCOPE_KIND_INLINE &&
 	    op->attributes & KSCOPE_OP_BLOCKS)
 		return -EINVAL;
+	if (scope->kind != KSCOPE_KIND_PARALLEL &&
+	    desc->flags & KSCOPE_CHILD_WAIT)
+		return -EINVAL;
 	if (op->check) {
 		int ret = op->check(desc);
 
@@ -71,8 +74,6 @@ static int draft_make(struct kscope_batch *batch, u32 i, struct kscope_op *op)
 	if (!op)
 		return -EINVAL;
 	ret = desc_check(batch->scope, op, desc);
-	if (!ret && op->nr_ranges)
-		ret = kscope_leases_provide(batch->scope);
 	if (ret) {
 		kscope_op_put(op);
 		return ret;
@@ -271,29 +272,16 @@ u32 kscope_draft_blockers(struct kscope_scope *scope,
 	return nr;
 }
 
-static bool range_is_free(const struct kscope_scope *scope,
-			  const struct kscope_range *range)
+static bool ranges_are_free(const struct kscope_scope *scope,
+			    const struct kscope_range *ranges)
 {
-	if (!range->buf)
-		return true;
-	if (scope->kind != KSCOPE_KIND_ORDERED &&
-	    kscope_leases_clash(&range->buf->borrowed, range))
-		return false;
-	return !kscope_loans_clash(scope, range);
-}
-
-static int leases_get(struct kscope_child *child, struct kscope_scope *scope,
-		      const struct kscope_range *ranges)
-{
+	bool children = scope->kind != KSCOPE_KIND_ORDERED;
 	u32 i;
 
-	for (i = 0; i < KSCOPE_MAX_RANGES; i++)
-		if (!range_is_free(scope, &ranges[i]))
-			return -EBUSY;
-	child->nr_leases = 0;
 	for (i = 0; i < KSCOPE_MAX_RANGES && ranges[i].buf; i++)
-		kscope_child_borrow(child, &ranges[i]);
-	return 0;
+		if (!kscope_range_is_free(scope, &ranges[i], NULL, children))
+			return false;
+	return true;
 }
 
 /**
@@ -304,7 +292,7 @@ static int leases_get(struct kscope_child *child, struct kscope_scope *scope,
  * @desc: its descriptor
  *
  * Context: under the scope's lock.
- * Return: 0 and the child has its leases, or why it is refused.
+ * Return: 0 and the child has its leases, or waits for them; or why it is refused.
  */
 int kscope_child_furnish(struct kscope_child *child, struct kscope_scope *scope,
 			 const struct kscope_draft *draft,
@@ -313,9 +301,16 @@ int kscope_child_furnish(struct kscope_child *child, struct kscope_scope *scope,
 	struct kscope_range ranges[KSCOPE_MAX_RANGES];
 	struct kscope_hash *hash;
 	int ret = draft_resolve(scope, draft, desc, ranges, &hash);
+	bool wait = false;
 
-	if (!ret)
-		ret = leases_get(child, scope, ranges);
+	if (ret)
+		return ret;
+	if (!ranges_are_free(scope, ranges)) {
+		if (!(desc->flags & KSCOPE_CHILD_WAIT))
+			return -EBUSY;
+		wait = true;
+	}
+	ret = kscope_child_borrow(child, ranges, wait);
 	if (ret)
 		return ret;
 	child->desc = *desc;

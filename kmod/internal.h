@@ -68,7 +68,7 @@
 #define KSCOPE_END_SIGNALS BIT(2) /* there is an eventfd to tell */
 #define KSCOPE_END_MARKS \
 	BIT(3) /* memory was taken from children; see guard.c */
-#define KSCOPE_END_GRANTS BIT(4) /* callers wait for leases */
+#define KSCOPE_END_GRANTS BIT(4) /* somebody waits for leases */
 #define KSCOPE_MAX_HITS 4U
 #define KSCOPE_STEP 65536U /* bytes between two looks at the cancel flag */
 #define KSCOPE_BLOCK_PAGES 512U
@@ -227,11 +227,12 @@ struct kscope_ringbuf {
  * @file: for file operations; a reference
  * @cred: of the spawner, likewise
  * @value: R for ops that take neither hash nor file
- * @node: S on scope->free, scope->doomed, its queue's ready list or a claim; on its batch
+ * @node: S on scope->free, ->parked, ->doomed, its queue's ready list or a claim; on its batch
  *	while it is reserved
  * @handle: S of the child in it or, if free, of the last one
  * @life: S, but life.cause is read without by whoever has claimed the child
- * @nr_leases: C while the slot is taken: it has leases on the first so many buffers of @desc
+ * @nr_leases: C while the slot is taken: it borrows the first so many buffers of @desc
+ * @waits: S for leases on its ranges, and has none yet
  * @status: R what the operation returned
  * @op: C while the slot is taken
  * @done: R
@@ -240,7 +241,7 @@ struct kscope_ringbuf {
  * @carry: S, then R
  *
  * Two cache lines, as a scope pays for all of its slots. Plain children have but user_data of
- * @desc, and neither @nr_leases nor @done nor @value.
+ * @desc, and neither @nr_leases nor @waits nor @done nor @value.
  */
 struct kscope_child {
 	union {
@@ -264,6 +265,7 @@ struct kscope_child {
 	u64 handle;
 	struct kscope_life life;
 	u8 nr_leases;
+	bool waits;
 	int status;
 	struct kscope_op *op;
 	u64 done;
@@ -346,10 +348,11 @@ struct kscope_deadline {
  * @tally: S
  * @at_end: S what the end of a child may lead to: bits KSCOPE_END_*
  * @slots: C array of tally.entries children
- * @leases: C once they are there; KSCOPE_MAX_RANGES of each slot
+ * @places: C from the first buffer on; one for each slot
  * @nr_touched: S slots from here on have never been used
  * @free: S slots that have been used and are free
- * @doomed: S queued children of a cancelled scope
+ * @parked: S children that wait for leases
+ * @doomed: S children of a cancelled scope that were queued or parked
  * @claims: S of everybody who runs children
  * @quick: C children whose op does not block
  * @slow: C the others, and all of an ordered scope
@@ -362,7 +365,7 @@ struct kscope_deadline {
  * @loans: A leases of callers, by handle
  * @nr_loans: S how many; not all of them may be in the table yet
  * @last_loan: S handle of the last one that came
- * @waiting: S those that wait, in the order in which they came
+ * @waiting: S those who wait for leases, in the order in which they came
  * @nr_waiting: S
  * @hashes: S
  * @nr_hashes: S
@@ -392,9 +395,10 @@ struct kscope_scope {
 	struct kscope_tally tally;
 	u32 at_end;
 	struct kscope_child *slots;
-	struct kscope_lease *leases;
+	struct kscope_places *places;
 	u32 nr_touched;
 	struct list_head free;
+	struct list_head parked;
 	struct list_head doomed;
 	struct hlist_head claims;
 	struct kscope_queue quick;
@@ -624,8 +628,11 @@ bool kscope_child_borrows(const struct kscope_child *child, u64 buf);
 bool kscope_child_clashes(const struct kscope_child *child,
 			  const struct kscope_range *range);
 struct kscope_range kscope_child_range(const struct kscope_child *child, u32 i);
-void kscope_child_borrow(struct kscope_child *child,
-			 const struct kscope_range *range);
+int kscope_child_borrow(struct kscope_child *child,
+			const struct kscope_range *ranges, bool wait);
+void kscope_child_try(struct kscope_child *child);
+u32 kscope_child_name(const struct kscope_child *child,
+		      struct kscope_blocker *blockers, u32 nr, u32 max);
 void kscope_child_describe(const struct kscope_child *child,
 			   struct kscope_blocker *blocker);
 void kscope_child_drop(struct kscope_child *child);
@@ -695,10 +702,25 @@ int kscope_buf_drop(struct kscope_scope *scope, u32 handle,
 		    struct kscope_blocker *blockers, u32 *nr_blockers);
 void kscope_buf_drop_all(struct kscope_scope *scope);
 
+/* line.c */
+bool kscope_range_is_free(const struct kscope_scope *scope,
+			  const struct kscope_range *range,
+			  const struct kscope_waiting *waiting, bool children);
+int kscope_line_enter(struct kscope_scope *scope,
+		      struct kscope_waiting *waiting,
+		      struct kscope_child *child);
+void kscope_line_leave(struct kscope_scope *scope,
+		       struct kscope_waiting *waiting);
+void kscope_line_grant(struct kscope_scope *scope);
+u32 kscope_line_blockers(const struct kscope_scope *scope,
+			 const struct kscope_range *range,
+			 struct kscope_blocker *blockers, u32 nr, u32 max);
+
 /* loan.c */
-bool kscope_loans_clash(const struct kscope_scope *scope,
-			const struct kscope_range *range);
-void kscope_loans_grant(struct kscope_scope *scope);
+bool kscope_loan_clashes(const struct kscope_waiting *waiting,
+			 const struct kscope_range *range);
+void kscope_loan_try(struct kscope_scope *scope,
+		     struct kscope_waiting *waiting);
 int kscope_loan_take(struct kscope_scope *scope, struct kscope_borrow *args,
 		     struct kscope_blocker *blockers);
 int kscope_loan_return(struct kscope_scope *scope, u64 handle);

@@ -12,8 +12,8 @@
  *
  * In an ordered scope the children take turns, and so are in nobody's way but that of others.
  *
- * Places in the trees belong to the slots of children, two each. They come with the first child
- * that has a range, as many scopes never have one, and stay.
+ * Places in the trees and in the line (line.c) belong to the slots of children. They come with the
+ * first buffer, as a scope without one has no use for them, and stay.
  */
 #include <linux/interval_tree_generic.h>
 #include <linux/mm.h>
@@ -129,19 +129,11 @@ bool kscope_buf_is_borrowed(struct kscope_buf *buf, u64 start, u64 last)
 static struct kscope_child *lease_child(const struct kscope_scope *scope,
 					const struct kscope_lease *lease)
 {
-	return &scope->slots[(lease - scope->leases) / KSCOPE_MAX_RANGES];
+	size_t bytes = (void *)lease - (void *)scope->places;
+
+	return &scope->slots[bytes / sizeof(*scope->places)];
 }
 
-static bool is_named(const struct kscope_child *child,
-		     const struct kscope_blocker *blockers, u32 nr)
-{
-	while (nr--)
-		if (blockers[nr].child == child->handle)
-			return true;
-	return false;
-}
-
-/* Those of a spawn that is under way have no name yet. */
 static u32 name_children(const struct kscope_scope *scope,
 			 struct rb_root_cached *root,
 			 const struct kscope_range *range,
@@ -149,14 +141,11 @@ static u32 name_children(const struct kscope_scope *scope,
 {
 	u64 start = range->off, last = range_last(range);
 	struct kscope_lease *lease = lease_tree_iter_first(root, start, last);
-	const struct kscope_child *child;
 	u32 scan = BLOCKERS_SCAN;
 
 	while (lease && nr < max && scan--) {
-		child = lease_child(scope, lease);
-		if (child->life.phase >= KSCOPE_PHASE_QUEUED &&
-		    !is_named(child, blockers, nr))
-			kscope_child_describe(child, &blockers[nr++]);
+		nr = kscope_child_name(lease_child(scope, lease), blockers, nr,
+				       max);
 		lease = lease_tree_iter_next(lease, start, last);
 	}
 	return nr;
@@ -200,28 +189,27 @@ u32 kscope_lease_blockers(struct kscope_scope *scope,
 	nr += kscope_loans_blockers(scope, range, blockers + nr, max - nr);
 	if (children)
 		nr = name_borrowers(scope, range, blockers, nr, max);
-	return nr;
+	return kscope_line_blockers(scope, range, blockers, nr, max);
 }
 
 /**
- * kscope_leases_provide() - let the children of a scope have ranges
- * @scope: whose
+ * kscope_leases_provide() - let the children of a scope have leases
+ * @scope: that gets a buffer
  *
  * Context: process context; may sleep.
  * Return: 0 or -ENOMEM.
  */
 int kscope_leases_provide(struct kscope_scope *scope)
 {
-	struct kscope_lease *leases;
+	struct kscope_places *places;
 
-	if (READ_ONCE(scope->leases))
+	if (READ_ONCE(scope->places))
 		return 0;
-	leases = kvmalloc_array(scope->tally.entries,
-				KSCOPE_MAX_RANGES * sizeof(*leases),
+	places = kvmalloc_array(scope->tally.entries, sizeof(*places),
 				KSCOPE_GFP);
-	if (!leases)
+	if (!places)
 		return -ENOMEM;
-	if (cmpxchg(&scope->leases, NULL, leases)) /* somebody else did so */
-		kvfree(leases);
+	if (cmpxchg(&scope->places, NULL, places)) /* somebody else did so */
+		kvfree(places);
 	return 0;
 }

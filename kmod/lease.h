@@ -6,6 +6,8 @@
 #define KSCOPE_LEASE_H
 
 #include <linux/errno.h>
+#include <linux/kscope.h>
+#include <linux/list.h>
 #include <linux/rbtree.h>
 #include <linux/types.h>
 
@@ -38,6 +40,26 @@ struct kscope_leases {
 	struct rb_root_cached shared;
 	struct rb_root_cached exclusive;
 	u32 whole;
+};
+
+/**
+ * struct kscope_waiting - a place in the line of those who wait; see line.c
+ * @node: S in scope->waiting
+ * @child: S who waits; NULL for a caller
+ */
+struct kscope_waiting {
+	struct list_head node;
+	struct kscope_child *child;
+};
+
+/**
+ * struct kscope_places - what a slot has for a child with ranges
+ * @leases: S of its ranges
+ * @waiting: S
+ */
+struct kscope_places {
+	struct kscope_lease leases[KSCOPE_MAX_RANGES];
+	struct kscope_waiting waiting;
 };
 
 /**

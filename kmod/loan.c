@@ -6,13 +6,8 @@
  * the kernel checks both alike. It lasts until it is returned or the scope ends, whoever
  * asked for it.
  *
- * Those who would rather wait than be refused stand in one line, first come first served: nobody,
- * be it a child or a caller, gets a lease that clashes with what one who waits has asked for
- * before. So a writer waits for the readers that were there, and not for those that come. Whenever
- * leases end, the line is looked at from its front. Leases are given under the scope's lock by
- * whoever ends the others, so he who is woken has it.
- *
- * The line is short, as all of it is looked at under the lock.
+ * Who would rather wait than be refused stands in line (line.c), and sleeps until his turn has come or
+ * he has had enough. He may get the lease at the moment that he gives up: then he has it.
  */
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
@@ -23,7 +18,6 @@
 #include "internal.h"
 
 #define MAX_LOANS 1024U
-#define MAX_WAITING 64U
 
 enum loan_state { LOAN_ASKED, LOAN_WAITS, LOAN_HELD, LOAN_LOST };
 
@@ -34,7 +28,7 @@ enum loan_state { LOAN_ASKED, LOAN_WAITS, LOAN_HELD, LOAN_LOST };
  * @handle: C
  * @state: S, but who waits looks without
  * @since_ns: C CLOCK_MONOTONIC
- * @wait: S in scope->waiting, while it waits
+ * @waiting: its place in the line, while it waits
  * @task: C who waits
  */
 struct kscope_loan {
@@ -43,52 +37,27 @@ struct kscope_loan {
 	u64 handle;
 	enum loan_state state;
 	u64 since_ns;
-	struct list_head wait;
+	struct kscope_waiting waiting;
 	struct task_struct *task;
 };
 
-/* Does somebody wait for what clashes with a range, in the line before @end? */
-static bool line_clashes(const struct kscope_scope *scope,
-			 const struct list_head *end,
-			 const struct kscope_range *range)
+static struct kscope_loan *loan_of(const struct kscope_waiting *waiting)
 {
-	struct kscope_loan *loan;
-
-	list_for_each_entry(loan, &scope->waiting, wait) {
-		if (&loan->wait == end)
-			break;
-		if (kscope_ranges_clash(&loan->range, range))
-			return true;
-	}
-	return false;
+	return container_of(waiting, struct kscope_loan, waiting);
 }
 
 /**
- * kscope_loans_clash() - are callers in the way of a child's lease
- * @scope: whose
- * @range: that the child wants
+ * kscope_loan_clashes() - is what a caller waits for in the way of a lease
+ * @waiting: his place in the line
+ * @range: that somebody else wants
  *
  * Context: under the scope's lock.
  * Return: true if so.
  */
-bool kscope_loans_clash(const struct kscope_scope *scope,
-			const struct kscope_range *range)
+bool kscope_loan_clashes(const struct kscope_waiting *waiting,
+			 const struct kscope_range *range)
 {
-	lockdep_assert_held(&scope->lock);
-	return kscope_leases_clash(&range->buf->lent, range) ||
-	       (!list_empty(&scope->waiting) &&
-		line_clashes(scope, &scope->waiting, range));
-}
-
-static bool loan_is_free(const struct kscope_scope *scope,
-			 const struct kscope_loan *loan,
-			 const struct list_head *end)
-{
-	const struct kscope_range *range = &loan->range;
-
-	return !kscope_leases_clash(&range->buf->lent, range) &&
-	       !kscope_leases_clash(&range->buf->borrowed, range) &&
-	       !line_clashes(scope, end, range);
+	return kscope_ranges_clash(&loan_of(waiting)->range, range);
 }
 
 static void loan_hold(struct kscope_loan *loan)
@@ -97,40 +66,30 @@ static void loan_hold(struct kscope_loan *loan)
 	WRITE_ONCE(loan->state, LOAN_HELD);
 }
 
-static void line_leave(struct kscope_scope *scope, struct kscope_loan *loan)
-{
-	list_del(&loan->wait);
-	if (!--scope->nr_waiting)
-		scope->at_end &= ~KSCOPE_END_GRANTS;
-}
-
 /**
- * kscope_loans_grant() - leases have ended: give callers that wait theirs
- * @scope: whose, with KSCOPE_END_GRANTS
+ * kscope_loan_try() - give a caller that waits his lease, if it is free
+ * @scope: whose
+ * @waiting: his place in the line
  *
  * Context: under the scope's lock.
  */
-void kscope_loans_grant(struct kscope_scope *scope)
+void kscope_loan_try(struct kscope_scope *scope, struct kscope_waiting *waiting)
 {
-	struct kscope_loan *loan, *next;
+	struct kscope_loan *loan = loan_of(waiting);
 
-	lockdep_assert_held(&scope->lock);
-	list_for_each_entry_safe(loan, next, &scope->waiting, wait) {
-		if (!loan_is_free(scope, loan, &loan->wait))
-			continue;
-		line_leave(scope, loan);
-		loan_hold(loan);
-		wake_up_process(loan->task);
-	}
+	if (!kscope_range_is_free(scope, &loan->range, waiting, true))
+		return;
+	kscope_line_leave(scope, waiting);
+	loan_hold(loan);
+	wake_up_process(loan->task);
 }
 
-static int line_enter(struct kscope_scope *scope, struct kscope_loan *loan)
+static int loan_line_up(struct kscope_scope *scope, struct kscope_loan *loan)
 {
-	if (scope->nr_waiting == MAX_WAITING)
-		return -EAGAIN;
-	scope->nr_waiting++;
-	scope->at_end |= KSCOPE_END_GRANTS;
-	list_add_tail(&loan->wait, &scope->waiting);
+	int ret = kscope_line_enter(scope, &loan->waiting, NULL);
+
+	if (ret)
+		return ret;
 	loan->task = current;
 	loan->state = LOAN_WAITS;
 	return 0;
@@ -156,10 +115,10 @@ static int loan_ask(struct kscope_scope *scope, struct kscope_loan *loan,
 	lockdep_assert_held(&scope->lock);
 	if (ret)
 		return ret;
-	if (loan_is_free(scope, loan, &scope->waiting))
+	if (kscope_range_is_free(scope, &loan->range, NULL, true))
 		loan_hold(loan);
 	else
-		ret = wait ? line_enter(scope, loan) : -EBUSY;
+		ret = wait ? loan_line_up(scope, loan) : -EBUSY;
 	if (!ret)
 		loan->range.buf->leases++;
 	return ret;
@@ -206,9 +165,9 @@ static int loan_settle(struct kscope_scope *scope, struct kscope_loan *loan,
 	if (loan->state == LOAN_LOST) {
 		ret = -ESHUTDOWN;
 	} else {
-		line_leave(scope, loan);
+		kscope_line_leave(scope, &loan->waiting);
 		loan->range.buf->leases--;
-		kscope_loans_grant(scope);
+		kscope_line_grant(scope);
 	}
 	loan_free(scope, loan);
 	return ret;
@@ -328,7 +287,7 @@ int kscope_loan_return(struct kscope_scope *scope, u64 handle)
 	if (held) {
 		loan_end(loan);
 		loan_free(scope, loan);
-		kscope_loans_grant(scope);
+		kscope_line_grant(scope);
 	}
 	spin_unlock(&scope->lock);
 	return held ? 0 : -ENOENT;
@@ -340,7 +299,7 @@ static void loan_lose(struct kscope_scope *scope, struct kscope_loan *loan)
 	if (loan->state == LOAN_HELD) {
 		loan_end(loan);
 	} else {
-		line_leave(scope, loan);
+		kscope_line_leave(scope, &loan->waiting);
 		loan->range.buf->leases--;
 	}
 	WRITE_ONCE(loan->state, LOAN_LOST);

@@ -40,7 +40,7 @@ static void op_find_strays(struct kscope_op *op)
 	memset(&op->stray, 0xff, sizeof(op->stray));
 	op->stray.op = 0;
 	op->stray.user_data = 0;
-	op->stray.flags = (u16)~KSCOPE_CHILD_ALL;
+	op->stray.flags = op->nr_ranges ? (u16)~KSCOPE_CHILD_ALL : U16_MAX;
 	op->stray.op_flags = ~op->op_flags;
 	if (op->nr_ranges) {
 		op->stray.len = 0;

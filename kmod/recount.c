@@ -136,7 +136,8 @@ static u64 list_length(const struct list_head *list)
 static u64 queued(const struct kscope_scope *scope)
 {
 	return list_length(&scope->quick.ready) +
-	       list_length(&scope->slow.ready) + list_length(&scope->doomed);
+	       list_length(&scope->slow.ready) + list_length(&scope->parked) +
+	       list_length(&scope->doomed);
 }
 
 static u64 claimed(const struct kscope_scope *scope)
@@ -161,7 +162,8 @@ static void check_scope(struct report *report, struct kscope_scope *scope)
 	expect(report, scope, "tally.reserved", tally->reserved,
 	       found.phase[KSCOPE_PHASE_RESERVED]);
 	expect(report, scope, "tally.queued", tally->queued,
-	       found.phase[KSCOPE_PHASE_QUEUED]);
+	       found.phase[KSCOPE_PHASE_QUEUED] +
+		       found.phase[KSCOPE_PHASE_PARKED]);
 	expect(report, scope, "tally.running", tally->running,
 	       found.phase[KSCOPE_PHASE_RUNNING]);
 	expect(report, scope, "length of the free list",
@@ -196,6 +198,7 @@ static void check_all(struct report *report)
 static u64 outstanding(const struct recount *sum)
 {
 	return sum->phase[KSCOPE_PHASE_RESERVED] +
+	       sum->phase[KSCOPE_PHASE_PARKED] +
 	       sum->phase[KSCOPE_PHASE_QUEUED] +
 	       sum->phase[KSCOPE_PHASE_RUNNING];
 }

@@ -65,7 +65,7 @@ static void scope_free(struct kscope_scope *scope)
 	kscope_event_set(scope, NULL);
 	kfree(scope->bay);
 	kvfree(scope->bufs);
-	kvfree(scope->leases);
+	kvfree(scope->places);
 	kvfree(scope->slots);
 	mem_cgroup_put(scope->memcg);
 	kfree(scope);
@@ -103,6 +103,7 @@ static void scope_init(struct kscope_scope *scope,
 	spin_lock_init(&scope->lock);
 	kscope_tally_init(&scope->tally, roundup_pow_of_two(params->capacity));
 	INIT_LIST_HEAD(&scope->free);
+	INIT_LIST_HEAD(&scope->parked);
 	INIT_LIST_HEAD(&scope->doomed);
 	INIT_HLIST_HEAD(&scope->claims);
 	INIT_LIST_HEAD(&scope->waiting);
@@ -329,6 +330,7 @@ u32 kscope_scope_blockers(struct kscope_scope *scope,
 	nr += list_blockers(&scope->slow.ready, range, blockers + nr, max - nr);
 	nr += list_blockers(&scope->quick.ready, range, blockers + nr,
 			    max - nr);
+	nr += list_blockers(&scope->parked, range, blockers + nr, max - nr);
 	nr += list_blockers(&scope->doomed, range, blockers + nr, max - nr);
 	return nr;
 }

@@ -147,6 +147,7 @@ int kscope_tally_reopen(struct kscope_tally *tally)
 enum kscope_verdict kscope_life_cancel(struct kscope_life *life, __u8 cause)
 {
 	switch (life->phase) {
+	case KSCOPE_PHASE_PARKED:
 	case KSCOPE_PHASE_QUEUED:
 		life->cause = cause;
 		return KSCOPE_VERDICT_ENDS;
@@ -168,6 +169,8 @@ enum kscope_verdict kscope_life_cancel(struct kscope_life *life, __u8 cause)
  */
 __u16 kscope_life_state(const struct kscope_life *life)
 {
+	if (life->phase == KSCOPE_PHASE_PARKED)
+		return KSCOPE_STATE_PARKED;
 	if (life->phase != KSCOPE_PHASE_RUNNING)
 		return KSCOPE_STATE_QUEUED;
 	return life->cause ? KSCOPE_STATE_CANCELLING : KSCOPE_STATE_RUNNING;

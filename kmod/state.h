@@ -19,10 +19,15 @@
 #include <linux/types.h>
 
 /*
+ *                        +-----park----> PARKED
+ *                        |                 | unpark
+ *                        |                 v
  *   FREE --reserve--> RESERVED --publish--> QUEUED --start--> RUNNING
  *     ^                  |                    |                  |
  *     +------abort-------+        cancel, end |              end |
  *     +---------------------------------------+------------------+
+ *
+ * PARKED is accepted and waits for leases. It ends as QUEUED does, and the tally counts it there.
  *
  * A child is RUNNING from the moment that somebody has taken it in order to run it. Only
  * RUNNING can be cancelled and stay: @cause then says why, and the return of the operation is
@@ -31,6 +36,7 @@
 enum kscope_phase {
 	KSCOPE_PHASE_FREE,
 	KSCOPE_PHASE_RESERVED,
+	KSCOPE_PHASE_PARKED,
 	KSCOPE_PHASE_QUEUED,
 	KSCOPE_PHASE_RUNNING,
 };
@@ -183,7 +189,25 @@ static inline void kscope_life_publish(struct kscope_life *life)
 }
 
 /**
- * kscope_tally_publish() - count children that were published
+ * kscope_life_park() - RESERVED to PARKED: the child is accepted, and waits
+ * @life: of a child
+ */
+static inline void kscope_life_park(struct kscope_life *life)
+{
+	life->phase = KSCOPE_PHASE_PARKED;
+}
+
+/**
+ * kscope_life_unpark() - PARKED to QUEUED
+ * @life: of a child
+ */
+static inline void kscope_life_unpark(struct kscope_life *life)
+{
+	life->phase = KSCOPE_PHASE_QUEUED;
+}
+
+/**
+ * kscope_tally_publish() - count children that were published, or parked
  * @tally: of their scope, which is open
  * @nr: how many
  */
@@ -214,6 +238,18 @@ static inline void kscope_tally_start(struct kscope_tally *tally, __u32 nr)
 	tally->running += nr;
 }
 
+/**
+ * kscope_life_waits() - is the child accepted, and has not started
+ * @life: of the child
+ *
+ * Return: true if it is PARKED or QUEUED.
+ */
+static inline bool kscope_life_waits(const struct kscope_life *life)
+{
+	return life->phase == KSCOPE_PHASE_PARKED ||
+	       life->phase == KSCOPE_PHASE_QUEUED;
+}
+
 #define KSCOPE_STATUS_MIN (-511) /* what is below is for the kernel's own use */
 
 static inline struct kscope_end
@@ -221,7 +257,7 @@ kscope_life_judge(const struct kscope_life *life, int status)
 {
 	struct kscope_end end = { .status = status, .cause = life->cause };
 
-	if (life->phase == KSCOPE_PHASE_QUEUED) {
+	if (kscope_life_waits(life)) {
 		end.outcome = KSCOPE_NEVER_STARTED;
 		end.status = -ECANCELED;
 	} else if (!status) {
@@ -269,7 +305,7 @@ static inline void kscope_tally_finish(struct kscope_tally *tally, __u32 nr)
 }
 
 /**
- * kscope_life_end() - QUEUED (cancelled) or RUNNING to FREE: the child has ended
+ * kscope_life_end() - PARKED or QUEUED (cancelled) or RUNNING to FREE: the child has ended
  * @life: of the child
  * @tally: of its scope
  * @status: what the operation returned; not looked at if it never ran. What is no
@@ -283,7 +319,7 @@ static inline struct kscope_end kscope_life_end(struct kscope_life *life,
 {
 	struct kscope_end end = kscope_life_judge(life, status);
 
-	if (life->phase == KSCOPE_PHASE_QUEUED)
+	if (kscope_life_waits(life))
 		tally->queued--;
 	else
 		tally->running--;

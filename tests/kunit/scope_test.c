@@ -329,10 +329,13 @@ static void destroy_waits_for_children(struct kunit *test)
 {
 	u8 *mem = kzalloc(PAGE_SIZE, GFP_KERNEL);
 	int buf = kscope_buf_add(scope_of(test), mem, PAGE_SIZE, RW);
+	struct kscope_desc desc;
 	int i;
 
 	for (i = 0; i < CAPACITY / 2; i++) {
-		spawn_one(test, fill(buf, PAGE_SIZE, 1));
+		desc = fill(buf, PAGE_SIZE / CAPACITY, 1);
+		desc.off = i * desc.len;
+		spawn_one(test, desc);
 		spawn_one(test, sleep_until(FOREVER, i));
 	}
 	kscope_scope_destroy(scope_of(test));

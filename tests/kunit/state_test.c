@@ -240,6 +240,30 @@ static void queued_child_that_is_cancelled_never_starts(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tally.queued, 0);
 }
 
+static void parked_child_is_queued_or_never_starts(struct kunit *test)
+{
+	struct kscope_life life = {};
+	struct kscope_tally tally;
+	struct kscope_end end;
+
+	kscope_tally_init(&tally, ENTRIES);
+	make_queued(&life, &tally);
+	kscope_life_park(&life);
+	KUNIT_EXPECT_EQ(test, kscope_life_state(&life), KSCOPE_STATE_PARKED);
+	kscope_life_unpark(&life);
+	KUNIT_EXPECT_EQ(test, kscope_life_state(&life), KSCOPE_STATE_QUEUED);
+	kscope_life_park(&life);
+	KUNIT_EXPECT_EQ(test, kscope_life_cancel(&life, KSCOPE_CAUSE_DEADLINE),
+			KSCOPE_VERDICT_ENDS);
+	end = kscope_life_end(&life, &tally, 0);
+	KUNIT_EXPECT_EQ(test, end.outcome, KSCOPE_NEVER_STARTED);
+	KUNIT_EXPECT_EQ(test, end.status, -ECANCELED);
+	KUNIT_EXPECT_EQ(test, end.cause, KSCOPE_CAUSE_DEADLINE);
+	KUNIT_EXPECT_EQ(test, tally.cancelled, 1);
+	KUNIT_EXPECT_EQ(test, tally.queued, 0);
+	KUNIT_EXPECT_EQ(test, life.phase, KSCOPE_PHASE_FREE);
+}
+
 static void first_cause_stands(struct kunit *test)
 {
 	struct kscope_life life = {};
@@ -375,6 +399,7 @@ static struct kunit_case state_cases[] = {
 	KUNIT_CASE(policies_know_what_decides),
 	KUNIT_CASE(reserved_child_cannot_be_cancelled),
 	KUNIT_CASE(queued_child_that_is_cancelled_never_starts),
+	KUNIT_CASE(parked_child_is_queued_or_never_starts),
 	KUNIT_CASE(first_cause_stands),
 	KUNIT_CASE_PARAM(end_of_a_running_child_is_told_apart, end_gen_params),
 	KUNIT_CASE_PARAM(quick_end_is_for_those_that_have_just_finished,

@@ -39,7 +39,7 @@
  * EACCES     a child would write to a buffer that was pinned for reading only,
  *            or the ring's records were mapped for writing
  * EAGAIN     no free child slot, or the completion ring could overflow: reap
- *            completions, then spawn again; or too many callers wait (BORROW)
+ *            completions, then spawn again; or too many wait for leases
  * EALREADY   the child was told to cancel before
  * EBADF      the fd is not open, or, for a file operation, not for that access
  * EBADMSG    a piece of the running digest is missing: an earlier one failed, was
@@ -372,12 +372,13 @@ struct kscope_hash_open {
 
 #define KSCOPE_HASH_OPEN_ALL	0U	/* &kscope_hash_open.flags */
 
-#define KSCOPE_CHILD_ALL	0U	/* &kscope_desc.flags */
+#define KSCOPE_CHILD_WAIT	(1U << 0)	/* park until the leases are free */
+#define KSCOPE_CHILD_ALL	KSCOPE_CHILD_WAIT
 
 /**
  * struct kscope_desc - one child (element of &kscope_spawn.descs)
  * @op: KSCOPE_OP_*, or a provider's number from KSCOPE_IOC_OP_INFO
- * @flags: 0
+ * @flags: KSCOPE_CHILD_*
  * @op_flags: flags of that operation
  * @user_data: handed back in the completion, not looked at
  * @len: length of the ranges in bytes; ops without a range want 0
@@ -401,6 +402,10 @@ struct kscope_hash_open {
  * writes, a shared one on what it reads. It is refused (EBUSY) if another child has a lease on
  * some of the same bytes, and one of the two is exclusive. In an ordered scope the children take
  * turns and are not in each other's way.
+ *
+ * With WAIT, in a parallel scope, a child with ranges is accepted all the same, and parked until
+ * nobody is in its way: with callers that wait (BORROW) it stands in one line, in the order of asking,
+ * and is queued when it has all of its leases. The line is short (EAGAIN).
  */
 struct kscope_desc {
 	__u16 op;

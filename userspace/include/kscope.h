@@ -265,7 +265,8 @@ int kscope_spawn(const struct kscope_scope *scope,
  * The same. A child is refused with -EBUSY while another one works on some of the same bytes and
  * one of the two writes them, unless the scope is ordered. If that is the first, up to
  * *@nr_blockers of those in its way are told in @blockers, and *@nr_blockers is set as by
- * kscope_buf_unpin().
+ * kscope_buf_unpin(). With the flag KSCOPE_CHILD_WAIT in its descriptor it is accepted, and begins
+ * when they have gone; in parallel scopes only.
  */
 int kscope_spawn_blockers(const struct kscope_scope *scope,
 			  const struct kscope_desc *descs, unsigned int nr,
