@@ -205,7 +205,8 @@ long run_create(struct ctx *ctx, const struct arg *args)
 		FLAGS,
 		MAP,
 		DEADLINE,
-		GRACE
+		GRACE,
+		USER
 	};
 	struct kscope_scope_create create = {
 		.flags = value_of(&args[FLAGS]),
@@ -215,6 +216,7 @@ long run_create(struct ctx *ctx, const struct arg *args)
 		.grace_ns = value_of(&args[GRACE]),
 		.capacity = value_of(&args[CAPACITY]),
 		.max_buffers = value_of(&args[BUFFERS]),
+		.user_data = value_of(&args[USER]),
 	};
 	long ret = ioctl_make(ctx, args, KSCOPE_IOC_SCOPE_CREATE, &create,
 			      sizeof(create));
@@ -229,6 +231,31 @@ long run_create(struct ctx *ctx, const struct arg *args)
 	slot.obj = obj_new(&create, slot.fd, seen);
 	slot_store(state.scopes, value_of(&args[TO]) % NR_SCOPES, slot);
 	return 0;
+}
+
+/* What happens to one scope of a tree may come from another one. */
+long run_nest(struct ctx *ctx, const struct arg *args)
+{
+	mark_unsure();
+	return run_create(ctx, args);
+}
+
+long run_reborrow(struct ctx *ctx, const struct arg *args)
+{
+	enum { TO = ARG_REST, SCOPE, BUF, OFF, LEN, FLAGS };
+	struct kscope_buf_reborrow reborrow = {
+		.flags = value_of(&args[FLAGS]),
+		.scope = fd_of(&args[SCOPE]).fd,
+		.buf = value_of(&args[BUF]),
+		.off = value_of(&args[OFF]),
+		.len = value_of(&args[LEN]),
+	};
+	long ret = ioctl_make(ctx, args, KSCOPE_IOC_BUF_REBORROW, &reborrow,
+			      sizeof(reborrow));
+
+	if (ret > 0)
+		state.bufs[value_of(&args[TO]) % NR_BUFS] = ret;
+	return ret;
 }
 
 long run_pin(struct ctx *ctx, const struct arg *args)
@@ -253,6 +280,13 @@ static struct place blockers_put(struct ctx *ctx, const struct arg *at)
 			 sizeof(blockers));
 }
 
+static bool blocker_is_sane(const struct kscope_blocker *blocker)
+{
+	if (blocker->state == KSCOPE_STATE_NESTED)
+		return !blocker->child && !blocker->op;
+	return blocker->child && blocker->state <= KSCOPE_STATE_CANCELLING;
+}
+
 static void check_blockers(const struct place *place, __u32 nr, long ret)
 {
 	const struct kscope_blocker *blockers = (void *)place->view;
@@ -265,7 +299,7 @@ static void check_blockers(const struct place *place, __u32 nr, long ret)
 	if (ret != -EBUSY)
 		nr = 0;
 	for (i = 0; i < KSCOPE_MAX_BLOCKERS; i++)
-		if (i < nr ? !blockers[i].child || blockers[i].state > 4 :
+		if (i < nr ? !blocker_is_sane(&blockers[i]) :
 			     blockers[i].child || blockers[i].state)
 			finding("%u blockers, and blocker %u is: child %llx, state %u",
 				nr, i, blockers[i].child, blockers[i].state);

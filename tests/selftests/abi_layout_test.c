@@ -112,6 +112,7 @@ TEST(commands_carry_no_size)
 	EXPECT_EQ(_IO(0xE8, 0x17), KSCOPE_IOC_QUERY);
 	EXPECT_EQ(_IO(0xE8, 0x18), KSCOPE_IOC_QUIESCE);
 	EXPECT_EQ(_IO(0xE8, 0x19), KSCOPE_IOC_EVENTFD);
+	EXPECT_EQ(_IO(0xE8, 0x1A), KSCOPE_IOC_BUF_REBORROW);
 }
 
 TEST(info_tells_the_version_and_sane_limits)
