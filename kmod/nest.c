@@ -4,8 +4,7 @@
  *
  *   cancel    goes down: once a scope is cancelled, so are all below it, and none is added
  *   failure   goes up: from a scope that its policy cancelled, as that of a child, to parents
- *   that
- *             fail fast
+ *             that fail fast
  *   end       comes from the leaves: no scope is released before those that are nested in it
  *
  * The lock. One spinlock for all trees, the tree lock, protects their shape. It is taken before
