@@ -68,6 +68,7 @@ static struct kscope_buf *buf_alloc(u64 addr, u64 len, unsigned int access)
 	buf->first = addr % KSCOPE_BLOCK_BYTES;
 	buf->len = len;
 	buf->nr_pages = (last >> PAGE_SHIFT) - (addr >> PAGE_SHIFT) + 1;
+	INIT_LIST_HEAD(&buf->views);
 	return buf;
 }
 
@@ -109,15 +110,30 @@ static void buf_unreserve(struct kscope_scope *scope, struct kscope_buf *buf)
 
 static void buf_free(struct kscope_buf *buf)
 {
-	WARN_ON_ONCE(buf->leases);
+	WARN_ON_ONCE(buf->leases || !list_empty(&buf->views));
 	if (buf->cred)
 		kscope_unpin(buf);
-	kscope_blocks_free(buf);
+	if (buf->view.origin)
+		kscope_view_drop(buf);
+	else
+		kscope_blocks_free(buf);
 	kvfree(buf);
 }
 
-static int buf_add(struct kscope_scope *scope, struct kscope_buf *buf, u64 addr,
-		   int (*get_pages)(struct kscope_buf *buf, u64 addr))
+/**
+ * kscope_buf_install() - make a buffer whole, and put it into the table
+ * @scope: to own it
+ * @buf: not whole yet; freed on failure
+ * @addr: for @get_pages
+ * @get_pages: what makes it whole; 0 or a negative errno
+ *
+ * Context: process context; sleeps if @get_pages does.
+ * Return: the handle, which is positive; what @get_pages returned; -ENOSPC, -ECANCELED or
+ * -ESHUTDOWN.
+ */
+int kscope_buf_install(struct kscope_scope *scope, struct kscope_buf *buf,
+		       u64 addr,
+		       int (*get_pages)(struct kscope_buf *buf, u64 addr))
 {
 	int ret = kscope_leases_provide(scope) ?: buf_reserve(scope, buf);
 
@@ -155,7 +171,7 @@ int kscope_buf_pin(struct kscope_scope *scope, u64 addr, u64 len,
 	if (!buf)
 		return -ENOMEM;
 	buf->guard.scope = scope;
-	return buf_add(scope, buf, addr, kscope_pin);
+	return kscope_buf_install(scope, buf, addr, kscope_pin);
 }
 
 static int vmalloc_block(struct kscope_buf *buf, unsigned long i, void *addr,
@@ -212,7 +228,8 @@ int kscope_buf_add(struct kscope_scope *scope, void *addr, size_t len,
 	buf = buf_alloc((unsigned long)addr, len, access);
 	if (!buf)
 		return -ENOMEM;
-	return buf_add(scope, buf, (unsigned long)addr, kernel_pages);
+	return kscope_buf_install(scope, buf, (unsigned long)addr,
+				  kernel_pages);
 }
 EXPORT_SYMBOL_GPL(kscope_buf_add);
 
@@ -230,7 +247,8 @@ static u32 buf_blockers(struct kscope_scope *scope, struct kscope_buf *buf,
 	const struct kscope_range all = { .buf = buf };
 	u32 nr = kscope_scope_blockers(scope, &all, blockers, max);
 
-	return nr + kscope_loans_blockers(scope, &all, blockers + nr, max - nr);
+	nr += kscope_loans_blockers(scope, &all, blockers + nr, max - nr);
+	return nr + kscope_view_blockers(&all, blockers + nr, max - nr);
 }
 
 /**
@@ -253,7 +271,7 @@ int kscope_buf_drop(struct kscope_scope *scope, u32 handle,
 	buf = kscope_buf_lookup(scope, handle);
 	if (!buf) {
 		ret = -ENOENT;
-	} else if (buf->leases) {
+	} else if (buf->leases || !list_empty(&buf->views)) {
 		ret = -EBUSY;
 		*nr_blockers = buf_blockers(scope, buf, blockers, *nr_blockers);
 	} else {

@@ -172,13 +172,39 @@ int kscope_scope_doom(struct kscope_scope *scope, u8 cause)
 }
 
 /**
+ * kscope_scope_cancel_alone() - kscope_scope_cancel(), but for scopes that are nested in it
+ * @scope: whose
+ * @cause: likewise
+ * @counts: likewise
+ *
+ * Context: process context.
+ * Return: likewise.
+ */
+int kscope_scope_cancel_alone(struct kscope_scope *scope, u8 cause,
+			      struct kscope_cancel_counts *counts)
+{
+	int ret;
+
+	spin_lock(&scope->lock);
+	ret = kscope_scope_doom(scope, cause);
+	if (cause ==
+	    KSCOPE_CAUSE_PARENT) /* which need not be told of a failure any more */
+		WRITE_ONCE(scope->nest.owes, false);
+	cancel_all(scope, counts);
+	spin_unlock(&scope->lock);
+	kscope_scope_notify(scope);
+	return ret;
+}
+
+/**
  * kscope_scope_cancel() - close a scope to new children, and cancel those that it has
  * @scope: whose
  * @cause: KSCOPE_CAUSE_*; if it was cancelled before, the first one stands
  * @counts: added to
  *
  * On return no child that was queued will run, all of these have ended, and each running one
- * has been told. The lock is let go now and then.
+ * has been told; and the same holds for all scopes below (KSCOPE_CAUSE_PARENT). The lock is let
+ * go now and then.
  *
  * Context: process context.
  * Return: 0, or -ESHUTDOWN if the scope was released before, and so has no children.
@@ -186,13 +212,9 @@ int kscope_scope_doom(struct kscope_scope *scope, u8 cause)
 int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 			struct kscope_cancel_counts *counts)
 {
-	int ret;
+	int ret = kscope_scope_cancel_alone(scope, cause, counts);
 
-	spin_lock(&scope->lock);
-	ret = kscope_scope_doom(scope, cause);
-	cancel_all(scope, counts);
-	spin_unlock(&scope->lock);
-	kscope_scope_notify(scope);
+	kscope_nest_spread(scope, counts);
 	return ret;
 }
 
@@ -211,6 +233,7 @@ void kscope_scope_carry_out(struct kscope_scope *scope)
 	if (scope->decided)
 		cancel_all(scope, &counts);
 	spin_unlock(&scope->lock);
+	kscope_nest_spread(scope, &counts);
 }
 
 /**

@@ -149,6 +149,8 @@ static void scope_decide(struct kscope_scope *scope, u32 from, u32 to)
 		scope->decider.child = record->child;
 		scope->decider.user_data = record->user_data;
 		WRITE_ONCE(scope->decided, true);
+		WRITE_ONCE(scope->nest.owes,
+			   scope->nest.parent && cause == KSCOPE_CAUSE_FAILURE);
 		kscope_scope_doom(scope, cause);
 	}
 }

@@ -35,17 +35,25 @@ static enum hrtimer_restart deadline_passes(struct hrtimer *timer)
  * kscope_deadline_start() - cancel a scope when its time has come
  * @scope: new; nobody else has it yet
  * @ns: CLOCK_MONOTONIC, or 0 for never. If that is past, the scope is cancelled at once
+ * @parent: that it is going to be nested in, or NULL. If its time comes first it is that of the
+ *	scope as well, and its cancel comes down
  *
  * Context: process context.
  */
-void kscope_deadline_start(struct kscope_scope *scope, u64 ns)
+void kscope_deadline_start(struct kscope_scope *scope, u64 ns,
+			   const struct kscope_scope *parent)
 {
 	struct kscope_deadline *deadline = &scope->deadline;
+	u64 above = parent ? parent->deadline.ns : 0;
 
 	deadline->ns = ns;
 	INIT_WORK(&deadline->work, deadline_work);
 	hrtimer_setup(&deadline->timer, deadline_passes, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_ABS);
+	if (above && (!ns || above <= ns)) {
+		deadline->ns = above;
+		return;
+	}
 	if (!ns || ns > KTIME_MAX)
 		return;
 	if (ktime_get_ns() >= ns)

@@ -34,7 +34,7 @@ static __poll_t scope_fop_poll(struct file *file, poll_table *table)
 		events |= EPOLLIN | EPOLLRDNORM;
 	if (!kscope_tally_admits(&scope->tally, unread))
 		events |= EPOLLOUT | EPOLLWRNORM;
-	if (kscope_tally_open(&scope->tally) &&
+	if (kscope_tally_open(&scope->tally) && !scope->tally.nested &&
 	    !kscope_tally_outstanding(&scope->tally))
 		events |= EPOLLHUP;
 	if (scope->violations != scope->seen)
@@ -85,6 +85,8 @@ static void scope_fop_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "buffers:\t%u\npinned_pages:\t%llu\nviolations:\t%u\n",
 		   query.nr_buffers, query.pinned_pages, query.violations);
 	seq_printf(m, "borrows:\t%u\n", query.nr_borrows);
+	seq_printf(m, "depth:\t%u\nnested:\t%u\ntree_outstanding:\t%llu\n",
+		   query.depth, query.nested, query.tree_outstanding);
 	for (i = 0; i < nr; i++)
 		show_child(m, &children[i]);
 }

@@ -152,7 +152,7 @@ static const struct mmu_interval_notifier_ops guard_ops = {
 
 /**
  * kscope_guard_start() - watch the addresses of a buffer
- * @buf: that is pinned, in the calling process; with guard.scope set
+ * @buf: that is pinned; with guard.scope set, and an mm that has users
  * @addr: of its first byte
  *
  * Context: process context; sleeps, and the first time in a process takes all locks of its mm.
@@ -163,8 +163,8 @@ int kscope_guard_start(struct kscope_buf *buf, u64 addr)
 	int ret;
 
 	buf->guard.addr = addr;
-	ret = mmu_interval_notifier_insert(&buf->guard.notifier, current->mm,
-					   addr, buf->len, &guard_ops);
+	ret = mmu_interval_notifier_insert(&buf->guard.notifier, buf->mm, addr,
+					   buf->len, &guard_ops);
 	if (ret == -EINTR && !fatal_signal_pending(current))
 		return -ERESTARTNOINTR;
 	return ret;

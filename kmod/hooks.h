@@ -27,6 +27,10 @@ enum kscope_point {
 	KSCOPE_POINT_PINNED, /* buffer pinned, not in the table */
 	KSCOPE_POINT_DROPPED, /* buffer out of the table, still pinned */
 	KSCOPE_POINT_RELEASED, /* scope released, its buffers still pinned */
+	KSCOPE_POINT_DESCENDED, /* canceller has come to a nested scope, by user_data */
+	KSCOPE_POINT_NESTING, /* nested scope made, not in the tree; its user_data */
+	KSCOPE_POINT_ENDING, /* closer is about to end a scope of the tree, by user_data */
+	KSCOPE_POINT_REBORROWED, /* view linked, not in the table; user_data of the scope */
 	KSCOPE_POINT_USER_MADE, /* entry for a user made, not in the table */
 	KSCOPE_POINT_USER_GONE, /* entry out of the table, not freed */
 	/* from here on under a spinlock, or about to sleep: no stopping there */

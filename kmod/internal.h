@@ -9,6 +9,7 @@
  *   R  written by the operation of a running child alone; read by others only after the
  *      child has ended
  *   F  only touched by the final steps of the scope, when nobody else is left
+ *   T  the lock of nest.c
  *   U  the lock of user.c
  *   A  atomic, or a lock of its own
  *
@@ -18,7 +19,8 @@
  *   the mutex of recount.c                    (only in builds for tests)
  *   mm->mmap_lock                             (pin.c, file.c's mmap; alone)
  *   what the mm holds as it tells of a change (guard.c)
- *   scope->lock                               spinlock, process context
+ *   the lock of nest.c                        spinlock, process context
+ *   scope->lock                               likewise
  *     the locks of the workqueue core         queue_work()
  *     the locks of a wait queue               wake_up_var(), eventfd_signal()
  *     what the cancel callback of an op takes
@@ -37,6 +39,7 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/nospec.h>
+#include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -70,6 +73,8 @@
 	BIT(3) /* memory was taken from children; see guard.c */
 #define KSCOPE_END_GRANTS BIT(4) /* somebody waits for leases */
 #define KSCOPE_MAX_HITS 4U
+/* Only SIGKILL ends that sleep, but it does not keep the system from being suspended. */
+#define KSCOPE_CLOSE_STATE (TASK_KILLABLE | TASK_FREEZABLE)
 #define KSCOPE_STEP 65536U /* bytes between two looks at the cancel flag */
 #define KSCOPE_BLOCK_PAGES 512U
 #define KSCOPE_BLOCK_BYTES ((u64)KSCOPE_BLOCK_PAGES << PAGE_SHIFT)
@@ -140,6 +145,26 @@ struct kscope_guard {
 };
 
 /**
+ * struct kscope_view - what makes a buffer one that a nested scope has reborrowed
+ * @origin: C the ancestor's buffer; NULL for buffers that are nobody else's
+ * @lender: C the ancestor
+ * @borrower: C the nested scope
+ * @off: C where in @origin it starts
+ * @since_ns: C CLOCK_MONOTONIC
+ * @node: under the lock of @lender, on origin->views
+ * @lease: likewise, in origin->lent
+ */
+struct kscope_view {
+	struct kscope_buf *origin;
+	struct kscope_scope *lender;
+	struct kscope_scope *borrower;
+	u64 off;
+	u64 since_ns;
+	struct list_head node;
+	struct kscope_lease lease;
+};
+
+/**
  * struct kscope_buf - a range of memory that belongs to one scope
  * @handle: C
  * @access: C KSCOPE_ACCESS_* that children may have; WRITE only if pinned so
@@ -150,7 +175,9 @@ struct kscope_guard {
  * @mm: C address space whose pinned_vm counts them; likewise
  * @leases: S children and callers that borrow it, be it nothing of it
  * @borrowed: S ranges of children
- * @lent: S ranges of callers
+ * @lent: S ranges of callers, and of nested scopes
+ * @views: S what nested scopes have reborrowed of it
+ * @view: as that says
  * @guard: of user memory
  * @blocks: C the pages, as pages.c says
  */
@@ -165,6 +192,8 @@ struct kscope_buf {
 	u32 leases;
 	struct kscope_leases borrowed;
 	struct kscope_leases lent;
+	struct list_head views;
+	struct kscope_view view;
 	struct kscope_guard guard;
 	unsigned long blocks[];
 };
@@ -339,6 +368,44 @@ struct kscope_deadline {
 };
 
 /**
+ * struct kscope_nest - the place of a scope in a tree of scopes; see nest.c
+ * @refs: A one for the owner, for each scope in @kids, and for whoever walks by
+ * @parent: C that it is nested in, or NULL; a reference, as long as the scope lives
+ * @depth: C how many are above it
+ * @kids: T scopes that are nested in it, until they are freed
+ * @live: T of these, those that have not ended
+ * @sibling: T on the parent's @kids
+ * @live_node: T on the parent's @live
+ * @nests: S something was nested in it once
+ * @owes: S its failure is still to be told to the parent
+ * @ended: S released, and its buffers are gone
+ * @gone_failed: S failed children of nested scopes that are not in @kids any more
+ * @gone_cancelled: S likewise
+ * @gone_status: S the first failure of one of these, or 0
+ * @gone_user_data: S of that child
+ * @leaf: F the scope that the reaper waits for; a reference
+ * @entry: F with which it waits there
+ */
+struct kscope_nest {
+	refcount_t refs;
+	u32 depth;
+	struct kscope_scope *parent;
+	struct list_head kids;
+	struct list_head live;
+	struct list_head sibling;
+	struct list_head live_node;
+	bool nests;
+	bool owes;
+	bool ended;
+	int gone_status;
+	u64 gone_user_data;
+	u64 gone_failed;
+	u64 gone_cancelled;
+	struct kscope_scope *leaf;
+	struct wait_queue_entry entry;
+};
+
+/**
  * struct kscope_scope - owner of buffers and children
  * @kind: C KSCOPE_KIND_*
  * @policy: C KSCOPE_POLICY_*
@@ -383,6 +450,9 @@ struct kscope_deadline {
  * @decided: S, but who has dropped it looks without; that cancel is not done yet
  * @deadline: as that says
  * @memcg: C of the creator; what file operations allocate is charged to it
+ * @nest: as that says
+ * @user_data: C of its creator, to name it
+ * @made_ns: C CLOCK_MONOTONIC
  * @reap_work: A
  * @watch: the lock of recount.c
  */
@@ -437,6 +507,9 @@ struct kscope_scope {
 	bool decided;
 	struct kscope_deadline deadline;
 	struct mem_cgroup *memcg;
+	struct kscope_nest nest;
+	u64 user_data;
+	u64 made_ns;
 	struct work_struct reap_work;
 	struct kscope_watch watch;
 };
@@ -667,11 +740,14 @@ static inline void kscope_scope_notify(struct kscope_scope *scope)
 
 /* cancel.c */
 int kscope_scope_doom(struct kscope_scope *scope, u8 cause);
+int kscope_scope_cancel_alone(struct kscope_scope *scope, u8 cause,
+			      struct kscope_cancel_counts *counts);
 int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 			struct kscope_cancel_counts *counts);
 
 /* deadline.c */
-void kscope_deadline_start(struct kscope_scope *scope, u64 ns);
+void kscope_deadline_start(struct kscope_scope *scope, u64 ns,
+			   const struct kscope_scope *parent);
 void kscope_deadline_stop(struct kscope_scope *scope);
 
 /* buffer.c */
@@ -701,6 +777,16 @@ int kscope_buf_pin(struct kscope_scope *scope, u64 addr, u64 len,
 int kscope_buf_drop(struct kscope_scope *scope, u32 handle,
 		    struct kscope_blocker *blockers, u32 *nr_blockers);
 void kscope_buf_drop_all(struct kscope_scope *scope);
+int kscope_buf_install(struct kscope_scope *scope, struct kscope_buf *buf,
+		       u64 addr,
+		       int (*get_pages)(struct kscope_buf *buf, u64 addr));
+
+/* reborrow.c */
+int kscope_buf_reborrow(struct kscope_scope *scope, struct kscope_scope *lender,
+			const struct kscope_buf_reborrow *args);
+void kscope_view_drop(struct kscope_buf *buf);
+u32 kscope_view_blockers(const struct kscope_range *range,
+			 struct kscope_blocker *blockers, u32 max);
 
 /* line.c */
 bool kscope_range_is_free(const struct kscope_scope *scope,
@@ -821,7 +907,8 @@ void kscope_hash_drop_all(struct kscope_scope *scope);
 
 /* scope.c */
 struct kscope_scope *
-kscope_scope_alloc(const struct kscope_scope_params *params, bool mappable);
+kscope_scope_alloc(const struct kscope_scope_params *params,
+		   struct kscope_scope *parent, bool mappable);
 void kscope_scope_close(struct kscope_scope *scope);
 int kscope_scope_end(struct kscope_scope *scope,
 		     struct kscope_blocker *blockers, u32 *nr_blockers);
@@ -832,8 +919,49 @@ void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query);
 void kscope_scope_fence(struct kscope_scope *scope);
 void kscope_scope_told(struct kscope_scope *scope, u32 violations);
 void kscope_scope_drained(struct kscope_scope *scope);
+void kscope_scope_reap_later(struct kscope_scope *scope);
 int kscope_reaper_start(void);
 void kscope_reaper_stop(void);
+
+/* nest.c */
+
+/* What all scopes below one add up to */
+struct kscope_nest_sum {
+	u64 outstanding;
+	u64 failed;
+	u64 cancelled;
+	int status;
+	u64 user_data;
+};
+
+void kscope_nest_init(struct kscope_scope *scope, struct kscope_scope *parent);
+int kscope_nest_link(struct kscope_scope *scope, struct kscope_scope *parent);
+bool kscope_scope_unref(struct kscope_scope *scope);
+void kscope_scope_put(struct kscope_scope *scope);
+struct kscope_scope *kscope_nest_next(struct kscope_scope *root,
+				      struct kscope_scope *scope);
+void kscope_nest_spread(struct kscope_scope *scope,
+			struct kscope_cancel_counts *counts);
+int kscope_nest_wait(struct kscope_scope *root, u64 deadline_ns);
+void kscope_nest_sum_up(struct kscope_scope *root, struct kscope_nest_sum *sum);
+int kscope_nest_release(struct kscope_scope *scope,
+			struct kscope_blocker *blockers, u32 *nr_blockers);
+void kscope_nest_ended(struct kscope_scope *scope);
+struct kscope_scope *kscope_nest_leaf(struct kscope_scope *scope);
+#ifdef KSCOPE_HOOKS
+void kscope_nest_lock(void);
+void kscope_nest_unlock(void);
+#endif
+
+/* prune.c */
+int kscope_nest_close(struct kscope_scope *scope);
+bool kscope_nest_reap(struct kscope_scope *scope);
+
+/* Is there a tree around the scope */
+static inline bool kscope_scope_is_nested(const struct kscope_scope *scope)
+{
+	return scope->nest.parent || READ_ONCE(scope->nest.nests);
+}
 
 /* file.c, ioctl.c */
 extern const struct file_operations kscope_scope_fops;

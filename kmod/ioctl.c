@@ -23,16 +23,17 @@
 /* Programs were built with these; see also tests/selftests/abi_layout.def. */
 static_assert(sizeof(struct kscope_info) == 56);
 static_assert(sizeof(struct kscope_op_info) == 72);
-static_assert(sizeof(struct kscope_scope_create) == 48);
+static_assert(sizeof(struct kscope_scope_create) == 56);
 static_assert(sizeof(struct kscope_buf_pin) == 24);
 static_assert(sizeof(struct kscope_buf_unpin) == 24);
+static_assert(sizeof(struct kscope_buf_reborrow) == 32);
 static_assert(sizeof(struct kscope_hash_open) == 80);
 static_assert(sizeof(struct kscope_desc) == 64);
 static_assert(sizeof(struct kscope_spawn) == 56);
 static_assert(sizeof(struct kscope_cancel) == 32);
 static_assert(sizeof(struct kscope_join) == 72);
 static_assert(sizeof(struct kscope_release) == 24);
-static_assert(sizeof(struct kscope_query) == 112);
+static_assert(sizeof(struct kscope_query) == 128);
 static_assert(sizeof(struct kscope_borrow) == 64);
 static_assert(sizeof(struct kscope_return) == 16);
 static_assert(sizeof(struct kscope_quiesce) == 16);
@@ -48,6 +49,7 @@ union args {
 	struct kscope_scope_create scope_create;
 	struct kscope_buf_pin buf_pin;
 	struct kscope_buf_unpin buf_unpin;
+	struct kscope_buf_reborrow buf_reborrow;
 	struct kscope_hash_open hash_open;
 	struct kscope_spawn spawn;
 	struct kscope_cancel cancel;
@@ -125,7 +127,8 @@ static long handle_op_info(struct call *call)
 	return ret ?: reply(call, sizeof(*args));
 }
 
-static struct file *scope_file(const struct kscope_scope_create *args)
+static struct file *scope_file(const struct kscope_scope_create *args,
+			       struct kscope_scope *parent)
 {
 	struct kscope_scope_params params = {
 		.kind = args->kind,
@@ -135,9 +138,15 @@ static struct file *scope_file(const struct kscope_scope_create *args)
 		.flags = args->flags,
 		.deadline_ns = args->deadline_ns,
 		.grace_ns = args->grace_ns,
+		.user_data = args->user_data,
 	};
-	struct kscope_scope *scope = kscope_scope_alloc(&params, true);
+	struct kscope_scope *scope;
 	struct file *file;
+
+	/* Who waits in the parent may come to wait in this one as well. */
+	if (parent)
+		params.flags |= parent->flags & KSCOPE_SCOPE_NO_HELP;
+	scope = kscope_scope_alloc(&params, parent, true);
 
 	if (IS_ERR(scope))
 		return ERR_CAST(scope);
@@ -160,7 +169,7 @@ static long handle_scope_create(struct call *call)
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	file = scope_file(args);
+	file = scope_file(args, call->scope);
 	if (IS_ERR(file)) {
 		ret = PTR_ERR(file);
 		goto put_fd;
@@ -225,6 +234,34 @@ static long handle_buf_unpin(struct call *call)
 		return ret;
 	return reply_busy(call, sizeof(*args), args->blockers, blockers,
 			  args->nr_blockers);
+}
+
+static struct kscope_scope *file_scope(const struct file *file)
+{
+	return file->f_op == &kscope_scope_fops ? file->private_data : NULL;
+}
+
+static long handle_buf_reborrow(struct call *call)
+{
+	struct kscope_buf_reborrow *args = &call->args.buf_reborrow;
+	struct kscope_scope *lender;
+	struct file *file;
+	long ret = -EINVAL;
+	u64 end;
+
+	if (args->flags & ~KSCOPE_REBORROW_ALL || !args->len ||
+	    args->len > KSCOPE_MAX_BUF_BYTES)
+		return -EINVAL;
+	if (check_add_overflow(args->off, args->len, &end))
+		return -EOVERFLOW;
+	file = fget(args->scope);
+	if (!file)
+		return -EBADF;
+	lender = file_scope(file);
+	if (lender)
+		ret = kscope_buf_reborrow(call->scope, lender, args);
+	fput(file);
+	return ret;
 }
 
 static int report_hash(struct crypto_shash *tfm, void *arg)
@@ -588,6 +625,8 @@ static const struct command device_commands[] = {
 };
 
 static const struct command scope_commands[] = {
+	COMMAND(KSCOPE_IOC_SCOPE_CREATE, struct kscope_scope_create,
+		handle_scope_create),
 	COMMAND(KSCOPE_IOC_BUF_PIN, struct kscope_buf_pin, handle_buf_pin),
 	COMMAND(KSCOPE_IOC_BUF_UNPIN, struct kscope_buf_unpin,
 		handle_buf_unpin),
@@ -601,6 +640,8 @@ static const struct command scope_commands[] = {
 	COMMAND(KSCOPE_IOC_EVENTFD, struct kscope_eventfd, handle_eventfd),
 	COMMAND(KSCOPE_IOC_BORROW, struct kscope_borrow, handle_borrow),
 	COMMAND(KSCOPE_IOC_RETURN, struct kscope_return, handle_return),
+	COMMAND(KSCOPE_IOC_BUF_REBORROW, struct kscope_buf_reborrow,
+		handle_buf_reborrow),
 };
 
 /*

@@ -25,6 +25,7 @@ struct kscope_scope;
  * @flags: KSCOPE_SCOPE_*
  * @deadline_ns: CLOCK_MONOTONIC, when it is cancelled; 0 for never
  * @grace_ns: how long a fence waits, at most KSCOPE_GRACE_MAX; 0 for KSCOPE_GRACE_DEFAULT
+ * @user_data: for its creator, who is told of it when it is in the way
  */
 struct kscope_scope_params {
 	u32 kind;
@@ -34,6 +35,7 @@ struct kscope_scope_params {
 	u32 flags;
 	u64 deadline_ns;
 	u64 grace_ns;
+	u64 user_data;
 };
 
 /**

@@ -187,6 +187,7 @@ u32 kscope_lease_blockers(struct kscope_scope *scope,
 	if (!range->len)
 		return nr;
 	nr += kscope_loans_blockers(scope, range, blockers + nr, max - nr);
+	nr += kscope_view_blockers(range, blockers + nr, max - nr);
 	if (children)
 		nr = name_borrowers(scope, range, blockers, nr, max);
 	return kscope_line_blockers(scope, range, blockers, nr, max);

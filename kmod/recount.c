@@ -188,9 +188,13 @@ static void check_all(struct report *report)
 
 	mutex_lock(&watch_lock);
 	list_for_each_entry(scope, &watched, watch.node) {
+		kscope_nest_lock();
 		spin_lock(&scope->lock);
+		expect(report, scope, "tally.nested", scope->tally.nested,
+		       list_length(&scope->nest.live));
 		check_scope(report, scope);
 		spin_unlock(&scope->lock);
+		kscope_nest_unlock();
 	}
 	mutex_unlock(&watch_lock);
 }

@@ -37,9 +37,6 @@
 
 #define BLOCKERS_SCAN 1024U
 
-/* Only SIGKILL ends that sleep, but it does not keep the system from being suspended. */
-#define CLOSE_STATE (TASK_KILLABLE | TASK_FREEZABLE)
-
 static struct workqueue_struct *reaper_wq;
 
 static void scope_end_loans(struct kscope_scope *scope)
@@ -72,9 +69,45 @@ static void scope_free(struct kscope_scope *scope)
 	module_put(THIS_MODULE);
 }
 
+/* The last reference is gone; it may have been the last that its parent had. */
+static void scope_free_up(struct kscope_scope *scope)
+{
+	struct kscope_scope *parent;
+
+	do {
+		parent = scope->nest.parent;
+		scope_free(scope);
+		scope = parent;
+	} while (scope && kscope_scope_unref(scope));
+}
+
+static void scope_drop(struct kscope_scope *scope)
+{
+	if (kscope_scope_unref(scope))
+		scope_free_up(scope);
+}
+
+/* The owner is gone and its children have ended; or the last who walked by has gone as well. */
 static void scope_reap(struct work_struct *work)
 {
-	scope_free(container_of(work, struct kscope_scope, reap_work));
+	struct kscope_scope *scope =
+		container_of(work, struct kscope_scope, reap_work);
+
+	if (!refcount_read(&scope->nest.refs))
+		scope_free_up(scope);
+	else if (!kscope_scope_is_nested(scope) || kscope_nest_reap(scope))
+		scope_drop(scope);
+}
+
+/**
+ * kscope_scope_reap_later() - let the reaper look at a scope
+ * @scope: whose owner is gone
+ *
+ * Context: any.
+ */
+void kscope_scope_reap_later(struct kscope_scope *scope)
+{
+	queue_work(reaper_wq, &scope->reap_work);
 }
 
 static bool params_are_valid(const struct kscope_scope_params *params)
@@ -100,6 +133,8 @@ static void scope_init(struct kscope_scope *scope,
 	}
 	scope->max_buffers = params->max_buffers ?: KSCOPE_DEFAULT_BUFFERS;
 	scope->grace_ns = params->grace_ns ?: KSCOPE_GRACE_DEFAULT;
+	scope->user_data = params->user_data;
+	scope->made_ns = ktime_get_ns();
 	spin_lock_init(&scope->lock);
 	kscope_tally_init(&scope->tally, roundup_pow_of_two(params->capacity));
 	INIT_LIST_HEAD(&scope->free);
@@ -128,23 +163,30 @@ static int scope_alloc_tables(struct kscope_scope *scope)
 /**
  * kscope_scope_alloc() - make an open scope
  * @params: what it is to be
+ * @parent: to nest it in, which the caller holds; or NULL
  * @mappable: shall programs be able to map its ring
  *
  * Context: process context; may sleep. Scope and slots are charged to the calling user.
- * Return: the scope, to be closed or destroyed, or ERR_PTR() of -EINVAL, -EDQUOT or -ENOMEM.
+ * Return: the scope, to be closed or destroyed, or ERR_PTR() of -EINVAL, -EDQUOT, -ENOMEM,
+ * -ELOOP,
+ * -ECANCELED or -ESHUTDOWN.
  */
 struct kscope_scope *
-kscope_scope_alloc(const struct kscope_scope_params *params, bool mappable)
+kscope_scope_alloc(const struct kscope_scope_params *params,
+		   struct kscope_scope *parent, bool mappable)
 {
 	struct kscope_scope *scope;
 	int ret;
 
 	if (!params_are_valid(params))
 		return ERR_PTR(-EINVAL);
+	if (parent && parent->nest.depth == KSCOPE_MAX_NESTING)
+		return ERR_PTR(-ELOOP);
 	scope = kzalloc(sizeof(*scope), GFP_KERNEL_ACCOUNT);
 	if (!scope)
 		return ERR_PTR(-ENOMEM);
 	scope_init(scope, params);
+	kscope_nest_init(scope, parent);
 	scope->ring = kscope_ring_create(scope->tally.entries, mappable);
 	if (IS_ERR(scope->ring)) {
 		ret = PTR_ERR(scope->ring);
@@ -158,9 +200,16 @@ kscope_scope_alloc(const struct kscope_scope_params *params, bool mappable)
 		goto free_tables;
 	scope->memcg = get_mem_cgroup_from_mm(current->mm);
 	__module_get(THIS_MODULE);
-	kscope_deadline_start(scope, params->deadline_ns);
+	kscope_deadline_start(scope, params->deadline_ns, parent);
 	kscope_watch(scope);
-	return scope;
+	if (!parent)
+		return scope;
+	kscope_hook(KSCOPE_POINT_NESTING, scope->user_data);
+	ret = kscope_nest_link(scope, parent);
+	if (!ret)
+		return scope;
+	scope_free(scope);
+	return ERR_PTR(ret);
 
 free_tables:
 	kvfree(scope->bufs);
@@ -182,7 +231,7 @@ free_scope:
 struct kscope_scope *
 kscope_scope_create(const struct kscope_scope_params *params)
 {
-	return kscope_scope_alloc(params, false);
+	return kscope_scope_alloc(params, NULL, false);
 }
 EXPORT_SYMBOL_GPL(kscope_scope_create);
 
@@ -214,17 +263,22 @@ static unsigned long fence_left(struct kscope_scope *scope)
  * kscope_scope_fence() - memory that the scope has pinned loses its owner: end its children
  * @scope: with KSCOPE_SCOPE_FENCE, that lives until the caller returns
  *
- * Waits until nothing is outstanding, but not for longer than the scope's time of grace.
+ * Waits until nothing is outstanding there and below, but not for longer than the scope's time of
+ * grace.
  *
  * Context: process context; sleeps. Not from a child of the same scope.
  */
 void kscope_scope_fence(struct kscope_scope *scope)
 {
 	struct kscope_cancel_counts counts = {};
+	struct kscope_scope *below = scope;
 
 	kscope_scope_cancel(scope, KSCOPE_CAUSE_CLOSE, &counts);
 	wait_event_idle_timeout(scope->wait, scope_is_drained(scope),
 				fence_left(scope));
+	while ((below = kscope_nest_next(scope, below)))
+		wait_event_idle_timeout(below->wait, scope_is_drained(below),
+					fence_left(scope));
 }
 
 static void scope_hand_to_reaper(struct kscope_scope *scope)
@@ -233,6 +287,17 @@ static void scope_hand_to_reaper(struct kscope_scope *scope)
 	scope->at_end |= KSCOPE_END_REAPS;
 	kscope_scope_drained(scope);
 	spin_unlock(&scope->lock);
+}
+
+/* Return: 0 and nobody touches its buffers, or those below; or -ERESTARTSYS */
+static int scope_wait_for_end(struct kscope_scope *scope)
+{
+	int ret = wait_event_state(scope->wait, scope_is_drained(scope),
+				   KSCOPE_CLOSE_STATE);
+
+	if (ret || !kscope_scope_is_nested(scope))
+		return ret;
+	return kscope_nest_close(scope);
 }
 
 /**
@@ -249,9 +314,8 @@ void kscope_scope_close(struct kscope_scope *scope)
 
 	kscope_scope_cancel(scope, KSCOPE_CAUSE_CLOSE, &counts);
 	kscope_hook(KSCOPE_POINT_CLOSING, 0);
-	if (may_wait && !wait_event_state(scope->wait, scope_is_drained(scope),
-					  CLOSE_STATE))
-		scope_free(scope);
+	if (may_wait && !scope_wait_for_end(scope))
+		scope_drop(scope);
 	else
 		scope_hand_to_reaper(scope);
 }
@@ -269,7 +333,7 @@ void kscope_scope_destroy(struct kscope_scope *scope)
 
 	kscope_scope_cancel(scope, KSCOPE_CAUSE_CLOSE, &counts);
 	wait_event_idle(scope->wait, scope_is_drained(scope));
-	scope_free(scope);
+	scope_drop(scope);
 }
 EXPORT_SYMBOL_GPL(kscope_scope_destroy);
 
@@ -284,7 +348,7 @@ void kscope_scope_drained(struct kscope_scope *scope)
 	lockdep_assert_held(&scope->lock);
 	if (scope->at_end & KSCOPE_END_REAPS &&
 	    !kscope_tally_outstanding(&scope->tally))
-		queue_work(reaper_wq, &scope->reap_work);
+		kscope_scope_reap_later(scope);
 }
 
 static u32 list_blockers(const struct list_head *list,
@@ -340,12 +404,14 @@ u32 kscope_scope_blockers(struct kscope_scope *scope,
  * @scope: to look at
  * @query: filled in, but for its size and flags
  *
- * Context: any but interrupts. The counts belong to one moment.
+ * Context: process context. The counts of the scope itself belong to one moment.
  */
 void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query)
 {
 	const struct kscope_tally *tally = &scope->tally;
+	struct kscope_nest_sum below;
 
+	kscope_nest_sum_up(scope, &below);
 	spin_lock(&scope->lock);
 	query->kind = scope->kind;
 	query->policy = scope->policy;
@@ -365,8 +431,11 @@ void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query)
 	query->cause = tally->cause;
 	query->violations = scope->violations;
 	query->deadline_ns = scope->deadline.ns;
-	query->reserved = 0;
 	query->nr_borrows = scope->nr_loans - scope->nr_waiting;
+	query->depth = scope->nest.depth;
+	query->nested = tally->nested;
+	query->reserved = 0;
+	query->tree_outstanding = below.outstanding + query->outstanding;
 	spin_unlock(&scope->lock);
 }
 
@@ -387,7 +456,7 @@ void kscope_scope_told(struct kscope_scope *scope, u32 violations)
 /**
  * kscope_scope_end() - release a scope, unless something is outstanding
  * @scope: to release
- * @blockers: filled in with outstanding children, if that is the error
+ * @blockers: filled in with outstanding children and nested scopes, if that is the error
  * @nr_blockers: in: room there. out: how many
  *
  * Context: process context; may sleep. Allocates nothing.
@@ -396,22 +465,30 @@ void kscope_scope_told(struct kscope_scope *scope, u32 violations)
 int kscope_scope_end(struct kscope_scope *scope,
 		     struct kscope_blocker *blockers, u32 *nr_blockers)
 {
+	u32 room = *nr_blockers;
 	int ret;
 
 	spin_lock(&scope->lock);
 	ret = kscope_tally_release(&scope->tally);
 	if (ret == -EBUSY)
-		*nr_blockers = kscope_scope_blockers(scope, NULL, blockers,
-						     *nr_blockers);
+		*nr_blockers =
+			kscope_scope_blockers(scope, NULL, blockers, room);
 	if (!ret)
 		kscope_loans_end(scope);
 	spin_unlock(&scope->lock);
+	if (ret == -EBUSY && READ_ONCE(scope->nest.nests)) {
+		*nr_blockers = room;
+		ret = kscope_nest_release(scope, blockers, nr_blockers);
+	}
 	if (ret)
 		return ret;
 	kscope_hook(KSCOPE_POINT_RELEASED, 0);
 	kscope_buf_drop_all(scope);
 	kscope_hash_drop_all(scope);
-	kscope_scope_notify(scope);
+	if (kscope_scope_is_nested(scope))
+		kscope_nest_ended(scope);
+	else
+		kscope_scope_notify(scope);
 	return 0;
 }
 

@@ -59,6 +59,13 @@ int kscope_tally_admits(const struct kscope_tally *tally, __u32 unread)
 	return kscope_tally_room(tally, unread) ? 0 : -EAGAIN;
 }
 
+/* Does nothing that a caller can do open the scope again? */
+static bool cause_stays(__u8 cause)
+{
+	return cause != KSCOPE_CAUSE_CALLER && cause != KSCOPE_CAUSE_FAILURE &&
+	       cause != KSCOPE_CAUSE_SUCCESS;
+}
+
 /**
  * kscope_tally_cancel() - close the scope to new children
  * @tally: of the scope
@@ -72,6 +79,8 @@ int kscope_tally_cancel(struct kscope_tally *tally, __u8 cause)
 		return -ESHUTDOWN;
 	if (tally->state == KSCOPE_SCOPE_OPEN)
 		tally->cause = cause;
+	if (cause_stays(cause))
+		tally->sealed = true;
 	tally->state = KSCOPE_SCOPE_CANCELLED;
 	return 0;
 }
@@ -96,6 +105,18 @@ __u8 kscope_policy_cause(__u32 policy, __u16 outcome)
 }
 
 /**
+ * kscope_tally_ends() - is nothing in the way of a release
+ * @tally: of the scope
+ *
+ * Return: true if no child is outstanding and no nested scope is left.
+ */
+bool kscope_tally_ends(const struct kscope_tally *tally)
+{
+	return !kscope_tally_outstanding(tally) && !tally->nested &&
+	       !tally->pending;
+}
+
+/**
  * kscope_tally_release() - end the scope
  * @tally: of the scope
  *
@@ -105,7 +126,7 @@ int kscope_tally_release(struct kscope_tally *tally)
 {
 	if (tally->state == KSCOPE_SCOPE_RELEASED)
 		return -ESHUTDOWN;
-	if (kscope_tally_outstanding(tally))
+	if (!kscope_tally_ends(tally))
 		return -EBUSY;
 	tally->state = KSCOPE_SCOPE_RELEASED;
 	return 0;
@@ -115,8 +136,8 @@ int kscope_tally_release(struct kscope_tally *tally)
  * kscope_tally_reopen() - let a scope that was cancelled take children again
  * @tally: of the scope
  *
- * Return: 0; -EBUSY while anything is outstanding; -ECANCELED if it was cancelled for a cause
- * that stays, such as its deadline; -ESHUTDOWN if it has been released.
+ * Return: 0; -EBUSY while a child is outstanding; -ECANCELED if it was cancelled for a cause
+ * that stays, such as its deadline, be it the first or not; -ESHUTDOWN if it has been released.
  */
 int kscope_tally_reopen(struct kscope_tally *tally)
 {
@@ -124,17 +145,11 @@ int kscope_tally_reopen(struct kscope_tally *tally)
 		return -ESHUTDOWN;
 	if (kscope_tally_outstanding(tally))
 		return -EBUSY;
-	switch (tally->cause) {
-	case KSCOPE_CAUSE_NONE:
-	case KSCOPE_CAUSE_CALLER:
-	case KSCOPE_CAUSE_FAILURE:
-	case KSCOPE_CAUSE_SUCCESS:
-		tally->state = KSCOPE_SCOPE_OPEN;
-		tally->cause = KSCOPE_CAUSE_NONE;
-		return 0;
-	default:
+	if (tally->sealed)
 		return -ECANCELED;
-	}
+	tally->state = KSCOPE_SCOPE_OPEN;
+	tally->cause = KSCOPE_CAUSE_NONE;
+	return 0;
 }
 
 /**

@@ -58,6 +58,9 @@ struct kscope_tally {
 	__u32 reserved; /* children in each phase */
 	__u32 queued;
 	__u32 running;
+	__u32 nested; /* scopes in it that have not ended */
+	__u32 pending; /* calls that a release must not come into */
+	__u32 sealed; /* cancelled for a cause that stays */
 	__u64 spawned; /* since the scope was created */
 	__u64 completed;
 	__u64 failed;
@@ -82,6 +85,7 @@ void kscope_tally_init(struct kscope_tally *tally, __u32 entries);
 int kscope_tally_admits(const struct kscope_tally *tally, __u32 unread);
 int kscope_tally_open(const struct kscope_tally *tally);
 int kscope_tally_cancel(struct kscope_tally *tally, __u8 cause);
+bool kscope_tally_ends(const struct kscope_tally *tally);
 int kscope_tally_release(struct kscope_tally *tally);
 int kscope_tally_reopen(struct kscope_tally *tally);
 

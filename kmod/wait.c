@@ -222,6 +222,16 @@ int kscope_scope_wait(struct kscope_scope *scope, u32 min_complete,
 	return ret;
 }
 
+/* Wait for the children of the scope, and then for those of all scopes below. */
+static int scope_wait_all(struct kscope_scope *scope, u64 deadline_ns)
+{
+	int ret = kscope_scope_wait(scope, U32_MAX, deadline_ns);
+
+	if (ret || !READ_ONCE(scope->nest.nests))
+		return ret;
+	return kscope_nest_wait(scope, deadline_ns);
+}
+
 static int scope_reopen(struct kscope_scope *scope)
 {
 	int ret;
@@ -230,6 +240,8 @@ static int scope_reopen(struct kscope_scope *scope)
 	ret = kscope_tally_reopen(&scope->tally);
 	if (!ret) {
 		WRITE_ONCE(scope->decided, false);
+		WRITE_ONCE(scope->nest.owes, false);
+		scope->nest.gone_status = 0;
 		memset(&scope->first, 0, sizeof(scope->first));
 		memset(&scope->decider, 0, sizeof(scope->decider));
 	}
@@ -239,7 +251,7 @@ static int scope_reopen(struct kscope_scope *scope)
 
 /**
  * kscope_scope_quiesce() - wait until nothing is outstanding, and begin anew
- * @scope: whose children to wait for
+ * @scope: whose children to wait for, and those of all scopes below
  * @deadline_ns: CLOCK_MONOTONIC, or 0 for none
  *
  * A scope that a caller or its policy has cancelled takes children again, and its first failure
@@ -254,8 +266,7 @@ int kscope_scope_quiesce(struct kscope_scope *scope, u64 deadline_ns)
 	int ret;
 
 	do {
-		ret = kscope_scope_wait(scope, U32_MAX, deadline_ns) ?:
-			      scope_reopen(scope);
+		ret = scope_wait_all(scope, deadline_ns) ?: scope_reopen(scope);
 	} while (ret == -EBUSY);
 	if (!ret)
 		kscope_scope_notify(scope);
@@ -265,7 +276,7 @@ EXPORT_SYMBOL_GPL(kscope_scope_quiesce);
 
 /**
  * kscope_scope_join() - wait until nothing is outstanding
- * @scope: whose children to wait for
+ * @scope: whose children to wait for, and those of all scopes below
  * @deadline_ns: CLOCK_MONOTONIC, or 0 for none
  * @result: filled in on success; may be NULL
  *
@@ -278,10 +289,12 @@ EXPORT_SYMBOL_GPL(kscope_scope_quiesce);
 int kscope_scope_join(struct kscope_scope *scope, u64 deadline_ns,
 		      struct kscope_join_result *result)
 {
-	int ret = kscope_scope_wait(scope, U32_MAX, deadline_ns);
+	struct kscope_nest_sum below;
+	int ret = scope_wait_all(scope, deadline_ns);
 
 	if (ret || !result)
 		return ret;
+	kscope_nest_sum_up(scope, &below);
 	spin_lock(&scope->lock);
 	*result = (struct kscope_join_result){
 		.first_error = scope->first.status,
@@ -290,10 +303,14 @@ int kscope_scope_join(struct kscope_scope *scope, u64 deadline_ns,
 		.cause = scope->tally.cause,
 		.decider_child = scope->decider.child,
 		.decider_user_data = scope->decider.user_data,
-		.nr_failed = scope->tally.failed,
-		.nr_cancelled = scope->tally.cancelled,
+		.nr_failed = scope->tally.failed + below.failed,
+		.nr_cancelled = scope->tally.cancelled + below.cancelled,
 	};
 	spin_unlock(&scope->lock);
+	if (!result->first_error) {
+		result->first_error = below.status;
+		result->first_user_data = below.user_data;
+	}
 	return 0;
 }
 EXPORT_SYMBOL_GPL(kscope_scope_join);

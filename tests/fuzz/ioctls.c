@@ -206,7 +206,8 @@ long run_create(struct ctx *ctx, const struct arg *args)
 		FLAGS,
 		MAP,
 		DEADLINE,
-		GRACE
+		GRACE,
+		USER
 	};
 	struct kscope_scope_create create = {
 		.flags = value_of(&args[FLAGS]),
@@ -216,6 +217,7 @@ long run_create(struct ctx *ctx, const struct arg *args)
 		.grace_ns = value_of(&args[GRACE]),
 		.capacity = value_of(&args[CAPACITY]),
 		.max_buffers = value_of(&args[BUFFERS]),
+		.user_data = value_of(&args[USER]),
 	};
 	long ret = ioctl_make(ctx, args, KSCOPE_IOC_SCOPE_CREATE, &create,
 			      sizeof(create));
@@ -230,6 +232,31 @@ long run_create(struct ctx *ctx, const struct arg *args)
 	slot.obj = obj_new(&create, slot.fd, seen);
 	slot_store(state.scopes, value_of(&args[TO]) % NR_SCOPES, slot);
 	return 0;
+}
+
+/* What happens to one scope of a tree may come from another one. */
+long run_nest(struct ctx *ctx, const struct arg *args)
+{
+	mark_unsure();
+	return run_create(ctx, args);
+}
+
+long run_reborrow(struct ctx *ctx, const struct arg *args)
+{
+	enum { TO = ARG_REST, SCOPE, BUF, OFF, LEN, FLAGS };
+	struct kscope_buf_reborrow reborrow = {
+		.flags = value_of(&args[FLAGS]),
+		.scope = fd_of(&args[SCOPE]).fd,
+		.buf = value_of(&args[BUF]),
+		.off = value_of(&args[OFF]),
+		.len = value_of(&args[LEN]),
+	};
+	long ret = ioctl_make(ctx, args, KSCOPE_IOC_BUF_REBORROW, &reborrow,
+			      sizeof(reborrow));
+
+	if (ret > 0)
+		state.bufs[value_of(&args[TO]) % NR_BUFS] = ret;
+	return ret;
 }
 
 long run_pin(struct ctx *ctx, const struct arg *args)
@@ -255,14 +282,26 @@ struct place blockers_put(struct ctx *ctx, const struct arg *at)
 			 sizeof(blockers));
 }
 
-/* Leases of callers have no child: they are lent, or parked while they are waited for. */
+/*
+ * Leases of callers have no child: they are lent, or parked while they are waited for. Neither have
+ * nested scopes.
+ */
 static bool blocker_makes_sense(const struct kscope_blocker *blocker)
 {
-	if (blocker->child)
-		return blocker->state >= KSCOPE_STATE_QUEUED &&
-		       blocker->state <= KSCOPE_STATE_CANCELLING;
-	return blocker->user_data && (blocker->state == KSCOPE_STATE_PARKED ||
-				      blocker->state == KSCOPE_STATE_LENT);
+	switch (blocker->state) {
+	case KSCOPE_STATE_QUEUED:
+	case KSCOPE_STATE_RUNNING:
+	case KSCOPE_STATE_CANCELLING:
+		return blocker->child;
+	case KSCOPE_STATE_PARKED:
+		return blocker->child || blocker->user_data;
+	case KSCOPE_STATE_LENT:
+		return !blocker->child && blocker->user_data;
+	case KSCOPE_STATE_NESTED:
+		return !blocker->child && !blocker->op;
+	default:
+		return false;
+	}
 }
 
 /* What a refusal has written there, or another end of the call has not */

@@ -30,7 +30,13 @@ static const struct {
 } documented[] = {
 	{ "info", {} },
 	{ "opinfo", { ENOENT } },
-	{ "create", { EDQUOT, ENOMEM, EMFILE, ENFILE } },
+	{ "create",
+	  { EDQUOT, ENOMEM, EMFILE, ENFILE, ECANCELED, ELOOP, ESHUTDOWN } },
+	{ "nest",
+	  { EDQUOT, ENOMEM, EMFILE, ENFILE, ECANCELED, ELOOP, ESHUTDOWN } },
+	{ "reborrow",
+	  { EACCES, ECANCELED, EINTR, ENOENT, ENOSPC, EOVERFLOW, ERANGE,
+	    ESHUTDOWN } },
 	{ "pin",
 	  { ECANCELED, EINTR, ENOMEM, ENOSPC, EOPNOTSUPP, EOVERFLOW,
 	    ESHUTDOWN } },
@@ -79,6 +85,12 @@ static const __u8 wrong_fd[] = { ENOTTY, EBADF, ENODEV, EINVAL, 0 };
 /* and what mmap() says of a length that is none, before it looks at the file */
 static const __u8 wrong_map[] = { EBADF, ENODEV, EINVAL, ENOMEM, EOVERFLOW, 0 };
 
+/* Scopes are made on the device, and nested in others. */
+static bool for_both(const char *name)
+{
+	return !strcmp(name, "create") || !strcmp(name, "nest");
+}
+
 /* Device and scopes only: other files have their own rules. */
 void oracle_check_return(unsigned int kind, const struct fd_slot *slot,
 			 long ret)
@@ -90,7 +102,7 @@ void oracle_check_return(unsigned int kind, const struct fd_slot *slot,
 
 	if (state.fds_mixed || ret >= 0 || !(slot->obj || on_device))
 		return;
-	if (is_map ? on_device : for_device != on_device) {
+	if (is_map ? on_device : for_device != on_device && !for_both(name)) {
 		if (!is_listed(is_map ? wrong_map : wrong_fd, -ret))
 			finding("%s on the wrong kind of fd: %ld", name, ret);
 		return;

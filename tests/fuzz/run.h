@@ -15,6 +15,8 @@ struct arg;
 RUN(info);
 RUN(op_info);
 RUN(create);
+RUN(nest);
+RUN(reborrow);
 RUN(pin);
 RUN(unpin);
 RUN(hash);

@@ -12,6 +12,7 @@ EXPORT_SYMBOL_NS_GPL(kscope_tally_open, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_tally_admits, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_tally_cancel, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_policy_cause, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_tally_ends, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_tally_release, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_tally_reopen, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_life_cancel, KSCOPE_KUNIT);

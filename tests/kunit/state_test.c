@@ -188,6 +188,47 @@ static void cancelled_scope_opens_again_unless_for_good(struct kunit *test)
 	}
 }
 
+static void
+cause_that_stays_is_not_forgiven_for_an_earlier_one(struct kunit *test)
+{
+	struct kscope_tally tally;
+	u8 cause;
+
+	for (cause = KSCOPE_CAUSE_CALLER; cause <= KSCOPE_CAUSE_PROVIDER;
+	     cause++) {
+		kscope_tally_init(&tally, ENTRIES);
+		kscope_tally_cancel(&tally, KSCOPE_CAUSE_CALLER);
+		kscope_tally_cancel(&tally, cause);
+		KUNIT_EXPECT_EQ(test, tally.cause, KSCOPE_CAUSE_CALLER);
+		KUNIT_EXPECT_EQ(test, kscope_tally_reopen(&tally),
+				cause == KSCOPE_CAUSE_CALLER ||
+						cause == KSCOPE_CAUSE_FAILURE ||
+						cause == KSCOPE_CAUSE_SUCCESS ?
+					0 :
+					-ECANCELED);
+	}
+}
+
+static void
+nested_scopes_and_calls_hold_up_the_release_alone(struct kunit *test)
+{
+	struct kscope_tally tally;
+
+	kscope_tally_init(&tally, ENTRIES);
+	KUNIT_EXPECT_TRUE(test, kscope_tally_ends(&tally));
+	tally.nested = 1;
+	KUNIT_EXPECT_FALSE(test, kscope_tally_ends(&tally));
+	KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), -EBUSY);
+	KUNIT_EXPECT_EQ(test, kscope_tally_outstanding(&tally), 0);
+	KUNIT_EXPECT_EQ(test, kscope_tally_admits(&tally, 0), 0);
+	tally.nested = 0;
+	tally.pending = 1;
+	KUNIT_EXPECT_FALSE(test, kscope_tally_ends(&tally));
+	KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), -EBUSY);
+	tally.pending = 0;
+	KUNIT_EXPECT_EQ(test, kscope_tally_release(&tally), 0);
+}
+
 static void policies_know_what_decides(struct kunit *test)
 {
 	static const u8 fail_fast[KSCOPE_FINISHED_ANYWAY + 1] = {
@@ -396,6 +437,8 @@ static struct kunit_case state_cases[] = {
 	KUNIT_CASE(aborted_child_never_existed),
 	KUNIT_CASE(cancelled_scope_admits_nothing),
 	KUNIT_CASE(cancelled_scope_opens_again_unless_for_good),
+	KUNIT_CASE(cause_that_stays_is_not_forgiven_for_an_earlier_one),
+	KUNIT_CASE(nested_scopes_and_calls_hold_up_the_release_alone),
 	KUNIT_CASE(policies_know_what_decides),
 	KUNIT_CASE(reserved_child_cannot_be_cancelled),
 	KUNIT_CASE(queued_child_that_is_cancelled_never_starts),

@@ -86,11 +86,14 @@ static __u8 verdict_of_policy(__u16 outcome)
 static void doom(struct scope *scope, __u8 cause)
 {
 	bool released = scope->shut == KSCOPE_SCOPE_RELEASED;
+	bool stays = scope->tally.sealed ||
+		     (!released && cause == KSCOPE_CAUSE_CLOSE);
 	int ret = kscope_tally_cancel(&scope->tally, cause);
 	int i;
 
 	PROMISE(ret == (released ? -ESHUTDOWN : 0),
 		"the cancel of a scope answers wrongly");
+	PROMISE(!scope->tally.sealed == !stays, "it is closed for good");
 	if (scope->shut == KSCOPE_SCOPE_OPEN)
 		scope->cause = cause;
 	if (!released)

@@ -3,8 +3,8 @@
 #
 # usage: tests/model/run.sh [--report FILE]
 #
-# Looks at all states of a small world around kmod/state.[ch], and at all runs of the protocol in scope.pml, with
-# spin. Then plants the bugs of states.bugs and scope.bugs, one at a time, and expects each of them to be found.
+# Looks at all states of a small world around kmod/state.[ch], of trees of scopes (tree.c), and at all runs of the
+# protocol in scope.pml, with spin. Then plants the bugs of states.bugs and scope.bugs, one at a time, and expects each of them to be found.
 set -euo pipefail
 . "$(dirname "$0")/../lib.sh"
 
@@ -57,6 +57,35 @@ states() {
 	else
 		bad "states, $1" "$dir/out"
 	fi
+}
+
+# trees NAME OPTION...
+trees() {
+	local dir=$work/trees-$1
+	mkdir "$dir"
+	if compile "$dir/tree" -O2 "${@:2}" "$here/tree.c" "$TOP/kmod/state.c" >"$dir/out" 2>&1 &&
+		timeout 900 "$dir/tree" >"$dir/out" 2>&1; then
+		ok "tree, $1: $(cat "$dir/out")"
+	else
+		bad "tree, $1" "$dir/out"
+	fi
+}
+
+# tree_bug NAME WORDS EDIT: a line of tree.bugs
+tree_bug() {
+	local dir ret=0
+	dir=$(mktemp -d "$work/bug-XXXXXX")
+	sed -E "$3" "$here/tree.c" >"$dir/tree.c"
+	if ! cmp -s "$here/tree.c" "$dir/tree.c" &&
+		compile "$dir/tree" -O2 -w "$dir/tree.c" "$TOP/kmod/state.c" >"$dir/out" 2>&1; then
+		timeout 900 "$dir/tree" >"$dir/out" 2>&1 || ret=$?
+	fi
+	if ((ret == 1)) && grep -Eq "^BROKEN: .*($2)" "$dir/out"; then
+		ok "tree finds the planted bug: $1"
+	else
+		bad "tree does not find the planted bug as '$2': $1" "$dir/out"
+	fi
+	rm -r "$dir"
 }
 
 # What a bug in one source leaves as it is, compiled once
@@ -179,6 +208,9 @@ all_jobs() {
 	job scope liveness "-DLIVENESS -DOPS=1 -DNESTED_FROM_THE_START" "-O2 -DNFAIR=3" "-a -f"
 	job states "two scopes" -O3 -flto
 	job states "two scopes, one of them inline" -O2 -DLANES_OF_B=0 -DTABLE_BITS=21
+	job trees "a chain that fails fast" -DPARENT_OF_2=1
+	job trees "siblings that fail fast" -DPARENT_OF_2=0
+	job trees "a chain that collects" -DPARENT_OF_2=1 -DPOLICY=KSCOPE_POLICY_COLLECT
 	# shellcheck disable=SC2086 # words
 	for which in one fail race; do
 		job states "one scope, ${policy[$which]}" -O2 ${world[$which]}
@@ -189,6 +221,9 @@ all_jobs() {
 	while IFS=$'\t' read -r which file name words edit; do
 		[[ $which == \#* ]] || job states_bug "$which" "$file" "$name" "$words" "$edit"
 	done <"$here/states.bugs"
+	while IFS=$'\t' read -r name words edit; do
+		[[ $name == \#* ]] || job tree_bug "$name" "$words" "$edit"
+	done <"$here/tree.bugs"
 	wait
 }
 

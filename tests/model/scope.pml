@@ -15,7 +15,8 @@
  * if it is the last, and then the rest of the call is the close.
  *
  * The root scope is kmod/scope.c, lane.c, claim.c, wait.c, batch.c and cancel.c as they are.
- * Nested scopes are the protocol that the code is going to follow:
+ * What nest.c and prune.c do one scope after the other is drawn together for the nested one; tree.c
+ * looks at the walks themselves, in trees of three scopes:
  *
  *   - Each scope has a lock of its own, and no two of them are held together.
  *   - A nested scope counts in its parent from the moment it is linked, which happens under the

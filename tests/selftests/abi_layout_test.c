@@ -114,6 +114,7 @@ TEST(commands_carry_no_size)
 	EXPECT_EQ(_IO(0xE8, 0x19), KSCOPE_IOC_EVENTFD);
 	EXPECT_EQ(_IO(0xE8, 0x1B), KSCOPE_IOC_BORROW);
 	EXPECT_EQ(_IO(0xE8, 0x1C), KSCOPE_IOC_RETURN);
+	EXPECT_EQ(_IO(0xE8, 0x1A), KSCOPE_IOC_BUF_REBORROW);
 }
 
 TEST(info_tells_the_version_and_sane_limits)

@@ -32,6 +32,10 @@ static const struct command commands[] = {
 		true),
 	COMMAND(BUF_PIN, kscope_buf_pin, KSCOPE_PIN_ALL, 0, true, false),
 	COMMAND(BUF_UNPIN, kscope_buf_unpin, KSCOPE_UNPIN_ALL, 0, true, false),
+	COMMAND(SCOPE_CREATE, kscope_scope_create, KSCOPE_SCOPE_ALL, 0, true,
+		true),
+	COMMAND(BUF_REBORROW, kscope_buf_reborrow, KSCOPE_REBORROW_ALL, 0, true,
+		false),
 	COMMAND(HASH_OPEN, kscope_hash_open, KSCOPE_HASH_OPEN_ALL, 0, true,
 		true),
 	COMMAND(SPAWN, kscope_spawn, KSCOPE_SPAWN_ALL, 0, true, false),
@@ -55,6 +59,7 @@ union argument {
 	struct kscope_scope_create scope_create;
 	struct kscope_buf_pin buf_pin;
 	struct kscope_buf_unpin buf_unpin;
+	struct kscope_buf_reborrow buf_reborrow;
 	struct kscope_hash_open hash_open;
 	struct kscope_spawn spawn;
 	struct kscope_cancel cancel;
@@ -73,6 +78,7 @@ FIXTURE(sweep)
 {
 	int dev;
 	int scope;
+	int parent;
 	void *page;
 	struct kscope_desc desc;
 	unsigned int nr_borrows;
@@ -85,6 +91,7 @@ FIXTURE_SETUP(sweep)
 	self->dev = dev_open();
 	ASSERT_LE(0, self->dev);
 	self->scope = -1;
+	self->parent = -1;
 	self->page = map_anon(PAGE);
 	ASSERT_NE(MAP_FAILED, self->page);
 }
@@ -94,8 +101,28 @@ FIXTURE_TEARDOWN(sweep)
 	if (self->scope >= 0) {
 		EXPECT_EQ(0, xclose(self->scope));
 	}
+	if (self->parent >= 0) {
+		EXPECT_EQ(0, xclose(self->parent));
+	}
 	EXPECT_EQ(0, xclose(self->dev));
 	munmap(self->page, PAGE);
+}
+
+/* Nest the scope in another one that has a buffer; its handle or -errno. */
+static int prepare_parent(FIXTURE_DATA(sweep) * self)
+{
+	if (self->parent >= 0)
+		close(self->parent);
+	close(self->scope);
+	self->scope = -1;
+	self->parent =
+		scope_create(&(struct kscope_scope_create){ .capacity = 8 });
+	if (self->parent < 0)
+		return self->parent;
+	self->scope = scope_nest(self->parent, 8, 0);
+	if (self->scope < 0)
+		return self->scope;
+	return buf_pin(self->parent, self->page, PAGE, 0);
 }
 
 /* A fresh scope, and arguments with which @command succeeds on it; 0 or -errno. */
@@ -126,6 +153,12 @@ static int prepare(FIXTURE_DATA(sweep) * self, const struct command *command,
 	case KSCOPE_IOC_BUF_UNPIN:
 		ret = buf_pin(self->scope, self->page, PAGE, 0);
 		arg->buf_unpin.buf = ret;
+		break;
+	case KSCOPE_IOC_BUF_REBORROW:
+		ret = prepare_parent(self);
+		arg->buf_reborrow.scope = self->parent;
+		arg->buf_reborrow.buf = ret;
+		arg->buf_reborrow.len = PAGE;
 		break;
 	case KSCOPE_IOC_HASH_OPEN:
 		memcpy(arg->hash_open.name, "sha256", 6);
@@ -331,7 +364,8 @@ TEST_F(sweep, struct_at_a_bad_address_is_efault)
 
 	munmap(self->page, PAGE); /* a hole where memory was */
 	for (c = commands; c < commands + ARRAY_SIZE(commands); c++) {
-		if (c->cmd == KSCOPE_IOC_BUF_UNPIN)
+		if (c->cmd == KSCOPE_IOC_BUF_UNPIN ||
+		    c->cmd == KSCOPE_IOC_BUF_REBORROW)
 			continue; /* has no buffer without the page: see below */
 		ASSERT_EQ(0, prepare(self, c, &arg));
 		for (i = 0; i < ARRAY_SIZE(wild); i++) {
@@ -525,6 +559,8 @@ TEST_F(sweep, command_on_the_other_kind_of_fd_is_enotty)
 	union argument arg;
 
 	for (c = commands; c < commands + ARRAY_SIZE(commands); c++) {
+		if (c->cmd == KSCOPE_IOC_SCOPE_CREATE)
+			continue; /* is on both */
 		ASSERT_EQ(0, prepare(self, c, &arg));
 		EXPECT_EQ(-ENOTTY, xioctl(c->on_scope ? self->dev : self->scope,
 					  c->cmd, &arg))

@@ -126,6 +126,26 @@ TEST_F(deadline, of_an_idle_scope_hangs_up)
 	EXPECT_EQ(POLLHUP, poller.revents);
 }
 
+/* A caller's cancel that came first is forgiven, the deadline is not. */
+TEST_F(deadline, that_comes_after_a_cancel_stays)
+{
+	struct kscope_quiesce arg = { .size = sizeof(arg) };
+	__u64 until = in_ms(500);
+	bool first;
+
+	OPEN(until);
+	ASSERT_EQ(0, cancel_scope(self->scope.fd));
+	first = now_ns() < until;
+	do {
+		usleep(10000);
+	} while (now_ns() < until + 50 * MSEC);
+	EXPECT_EQ(-ECANCELED, xioctl(self->scope.fd, KSCOPE_IOC_QUIESCE, &arg));
+	EXPECT_EQ(-ECANCELED, spawn_one(self->scope.fd, desc_nop(1), NULL));
+	ASSERT_EQ(0, query(self->scope.fd, &self->q));
+	if (first)
+		EXPECT_EQ(KSCOPE_CAUSE_CALLER, self->q.cause);
+}
+
 /* At every instant around it: released, closed, or left to the deadline */
 TEST_F(deadline, passes_while_the_scope_ends)
 {

@@ -112,6 +112,21 @@ static inline int scope_create(struct kscope_scope_create *arg)
 	return fd;
 }
 
+/* Nest a scope in that of @parent. */
+static inline int scope_nest_arg(int parent, struct kscope_scope_create *arg)
+{
+	arg->size = sizeof(*arg);
+	return xioctl(parent, KSCOPE_IOC_SCOPE_CREATE, arg);
+}
+
+static inline int scope_nest(int parent, unsigned int capacity, __u64 user_data)
+{
+	struct kscope_scope_create arg = { .capacity = capacity,
+					   .user_data = user_data };
+
+	return scope_nest_arg(parent, &arg);
+}
+
 static inline int scope_map(struct scope *scope, int fd,
 			    const struct kscope_scope_create *arg)
 {
@@ -180,6 +195,24 @@ static inline int buf_unpin(int fd, unsigned int buf)
 	struct kscope_buf_unpin arg = { .size = sizeof(arg), .buf = buf };
 
 	return xioctl(fd, KSCOPE_IOC_BUF_UNPIN, &arg);
+}
+
+static inline int buf_reborrow_arg(int fd, int scope, unsigned int buf,
+				   __u64 off, __u64 len, unsigned int flags)
+{
+	struct kscope_buf_reborrow arg = { .size = sizeof(arg),
+					   .flags = flags,
+					   .scope = scope,
+					   .buf = buf,
+					   .off = off,
+					   .len = len };
+
+	return xioctl(fd, KSCOPE_IOC_BUF_REBORROW, &arg);
+}
+
+static inline int buf_reborrow(int fd, int scope, unsigned int buf, __u64 len)
+{
+	return buf_reborrow_arg(fd, scope, buf, 0, len, 0);
 }
 
 static inline int buf_unpin_blockers(int fd, unsigned int buf,

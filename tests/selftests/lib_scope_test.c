@@ -206,4 +206,40 @@ TEST_F(scope, hash_open_tells_the_digest_size)
 	kscope_scope_close(&scope);
 }
 
+TEST_F(scope, nested_scope_works_on_what_its_parent_lends)
+{
+	const struct kscope_scope_params params = { .capacity = 4,
+						    .user_data = 42 };
+	struct kscope_blocker blockers[2];
+	struct kscope_completion done;
+	struct kscope_desc desc;
+	unsigned int nr = 2;
+	int buf, view;
+	KSCOPE_SCOPED(parent);
+	KSCOPE_SCOPED(nested);
+
+	ASSERT_EQ(0, kscope_scope_create(&parent, self->dev, NULL));
+	ASSERT_EQ(0, kscope_scope_nest(&nested, &parent, &params));
+	buf = kscope_buf_pin(&parent, self->mem, LEN, 0);
+	ASSERT_LT(0, buf);
+	view = kscope_buf_reborrow(&nested, &parent, buf, PAGE, PAGE, 0);
+	ASSERT_LT(0, view);
+	EXPECT_EQ(-EINVAL,
+		  kscope_buf_reborrow(&parent, &nested, view, 0, PAGE, 0));
+	kscope_prep_fill(&desc, view, 0, PAGE, 0x0101010101010101ULL);
+	ASSERT_EQ(1, kscope_spawn_wait(&nested, &desc, 1, NULL, 1, 0));
+	ASSERT_EQ(1, kscope_next(&nested, &done));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(0, self->mem[PAGE - 1]);
+	EXPECT_EQ(1, self->mem[PAGE]);
+	EXPECT_EQ(0, self->mem[2 * PAGE]);
+	EXPECT_EQ(-EBUSY, kscope_buf_unpin(&parent, buf, blockers, &nr));
+	ASSERT_EQ(1, nr);
+	EXPECT_EQ(42, blockers[0].user_data);
+	EXPECT_STREQ("nested scope", kscope_state_str(blockers[0].state));
+	EXPECT_EQ(0, kscope_scope_end(&nested));
+	EXPECT_EQ(0, kscope_buf_unpin(&parent, buf, NULL, NULL));
+	EXPECT_EQ(0, kscope_scope_end(&parent));
+}
+
 TEST_HARNESS_MAIN

@@ -44,17 +44,18 @@
  * EBADF      the fd is not open, or, for a file operation, not for that access
  * EBADMSG    a piece of the running digest is missing: an earlier one failed, was
  *            cancelled, or never came
- * EBUSY      somebody is in the way: children on the scope (RELEASE), leases on the
- *            buffer (BUF_UNPIN) or on the same bytes (SPAWN, BORROW); the call can
- *            name them
- * ECANCELED  the scope is cancelled and takes no more children (spawn), or the
- *            child ended because of a cancellation (status)
+ * EBUSY      somebody is in the way: children or nested scopes on the scope (RELEASE),
+ *            leases on the buffer (BUF_UNPIN) or on the same bytes (SPAWN, BORROW,
+ *            BUF_REBORROW); the call can name them
+ * ECANCELED  the scope is cancelled and takes no more children (spawn), buffers and
+ *            nested scopes, or the child ended because of a cancellation (status)
  * EDQUOT     the user's share of scopes, of child slots, or of children with a file
  *            (RLIMIT_NOFILE or 16,384, whichever is more) is used up
  * EFAULT     an address cannot be read, written or pinned
  * EFBIG      a WRITE would end beyond RLIMIT_FSIZE
  * EINTR      a signal came while waiting
  * EINVAL     a size, flag, reserved field or value that is not allowed
+ * ELOOP      scopes would be nested deeper than KSCOPE_MAX_NESTING
  * ENOENT     no such child, buffer, hash, op or algorithm (any more)
  * ENOMEM     kernel memory, or RLIMIT_MEMLOCK, does not suffice
  * ENOSPC     no free entry for a buffer, a hash or a caller's lease in this scope
@@ -76,7 +77,7 @@
 /* On /dev/kscope */
 #define KSCOPE_IOC_INFO		_IO(KSCOPE_IOC_MAGIC, 0x00)
 #define KSCOPE_IOC_OP_INFO	_IO(KSCOPE_IOC_MAGIC, 0x01)
-#define KSCOPE_IOC_SCOPE_CREATE	_IO(KSCOPE_IOC_MAGIC, 0x02)
+#define KSCOPE_IOC_SCOPE_CREATE	_IO(KSCOPE_IOC_MAGIC, 0x02)	/* on a scope's: nested */
 
 /*
  * On the fd of a scope. When its last fd is closed by a living process, close() cancels
@@ -93,6 +94,7 @@
 #define KSCOPE_IOC_QUERY	_IO(KSCOPE_IOC_MAGIC, 0x17)
 #define KSCOPE_IOC_QUIESCE	_IO(KSCOPE_IOC_MAGIC, 0x18)
 #define KSCOPE_IOC_EVENTFD	_IO(KSCOPE_IOC_MAGIC, 0x19)
+#define KSCOPE_IOC_BUF_REBORROW	_IO(KSCOPE_IOC_MAGIC, 0x1A)
 #define KSCOPE_IOC_BORROW	_IO(KSCOPE_IOC_MAGIC, 0x1B)
 #define KSCOPE_IOC_RETURN	_IO(KSCOPE_IOC_MAGIC, 0x1C)
 
@@ -100,6 +102,7 @@
 #define KSCOPE_HASH_NAME_LEN	64
 #define KSCOPE_MAX_RANGES	2
 #define KSCOPE_MAX_BLOCKERS	8
+#define KSCOPE_MAX_NESTING	64	/* scopes above the deepest one */
 
 /**
  * struct kscope_info - what this kernel offers (KSCOPE_IOC_INFO)
@@ -142,11 +145,13 @@ struct kscope_info {
 #define KSCOPE_FEATURE_GUARD	(1ULL << 7)	/* violations, KSCOPE_SCOPE_SIGBUS */
 #define KSCOPE_FEATURE_FENCE	(1ULL << 8)	/* KSCOPE_SCOPE_FENCE */
 #define KSCOPE_FEATURE_LEASES	(1ULL << 9)	/* leases are of ranges */
+#define KSCOPE_FEATURE_NESTED	(1ULL << 10)	/* nested scopes, KSCOPE_IOC_BUF_REBORROW */
 #define KSCOPE_FEATURES_ALL	(KSCOPE_FEATURE_ORDERED | KSCOPE_FEATURE_FILES | \
 				 KSCOPE_FEATURE_HASH | KSCOPE_FEATURE_INLINE | \
 				 KSCOPE_FEATURE_HELP | KSCOPE_FEATURE_POLICIES | \
 				 KSCOPE_FEATURE_DEADLINE | KSCOPE_FEATURE_GUARD | \
-				 KSCOPE_FEATURE_FENCE | KSCOPE_FEATURE_LEASES)
+				 KSCOPE_FEATURE_FENCE | KSCOPE_FEATURE_LEASES | \
+				 KSCOPE_FEATURE_NESTED)
 
 /* Built-in operations; modules register theirs from KSCOPE_OP_PROVIDER on. */
 #define KSCOPE_OP_NOP		0	/* nothing */
@@ -240,8 +245,20 @@ struct kscope_op_info {
  *	lives; 0 for never. One that is past cancels it at once
  * @grace_ns: in: how long KSCOPE_SCOPE_FENCE waits, at most KSCOPE_GRACE_MAX; 0 for
  *	KSCOPE_GRACE_DEFAULT
+ * @user_data: in: what &kscope_blocker.user_data says of a nested scope, not looked at
  *
  * The ioctl returns the scope's fd, which is close-on-exec.
+ *
+ * On the fd of a scope it makes a nested one, up to KSCOPE_MAX_NESTING deep (ELOOP), unless the
+ * parent is cancelled (ECANCELED) or released (ESHUTDOWN). The parent cannot be released
+ * before the nested one is. A cancel of the parent, for whatever cause, cancels all below it for
+ * good (KSCOPE_CAUSE_PARENT); so does the close of its last fd, which then waits for their
+ * children as well, and releases them: their fds are those of scopes that have been released. The
+ * earlier deadline of the two counts, and KSCOPE_SCOPE_NO_HELP of the parent holds for both.
+ *
+ * A failure that cancels a nested scope with KSCOPE_POLICY_FAIL_FAST is one of its parent as
+ * well: that is cancelled (KSCOPE_CAUSE_FAILURE) if it has that policy and is open, and so on
+ * upwards. What else ends in a nested scope decides nothing in its parent.
  *
  * A call that waits for completions helps first: it runs queued children of the scope itself,
  * as long as these do not block and are not large, and sleeps when there are none left that no
@@ -275,6 +292,7 @@ struct kscope_scope_create {
 	__u32 ring_bytes;
 	__u64 deadline_ns;
 	__u64 grace_ns;
+	__u64 user_data;
 };
 
 #define KSCOPE_PIN_READ_ONLY	(1U << 0)	/* children shall only read it */
@@ -304,15 +322,18 @@ struct kscope_buf_pin {
 #define KSCOPE_STATE_RUNNING	3
 #define KSCOPE_STATE_CANCELLING	4	/* runs, and has been told to stop */
 #define KSCOPE_STATE_LENT	5	/* no child: a lease of a caller (BORROW) */
+#define KSCOPE_STATE_NESTED	6	/* no child: a nested scope */
 
 /**
- * struct kscope_blocker - a child that stands in the way, or a lease of a caller
- * @child: its handle; 0 for a lease
+ * struct kscope_blocker - what stands in the way: a child, a lease of a caller, a nested scope
+ * @child: its handle; 0 for a lease and a scope
  * @user_data: its user_data; the handle of a lease
- * @age_ns: nanoseconds since it was spawned, or the lease was asked for
- * @op: its operation; 0 for a lease
+ * @age_ns: nanoseconds since it was spawned, created or asked for, or since the scope has
+ *	reborrowed
+ * @op: its operation; 0 for a lease and a scope
  * @state: KSCOPE_STATE_*; of leases, LENT or, if it is waited for, PARKED
- * @buf: handle of the first buffer that it borrows; 0 for none
+ * @buf: handle of the first buffer that it borrows; 0 for none. Of a scope: of the buffer
+ *	that it has reborrowed a range of
  * @off: where its first range starts in @buf
  * @len: length of its first range
  */
@@ -336,8 +357,9 @@ struct kscope_blocker {
  *	out: with -EBUSY, how many were written
  * @blockers: in: address of an array of struct kscope_blocker, or 0
  *
- * -EBUSY while a child or a caller borrows it. Success means that the pages are unpinned and
- * uncharged, and that no child will touch them again.
+ * -EBUSY while a child or a caller borrows it, or a nested scope has reborrowed of it. Success
+ * means that the pages are unpinned and uncharged, and that no child will touch them again. Of a
+ * buffer that was reborrowed it means that no child of this scope will.
  */
 struct kscope_buf_unpin {
 	__u32 size;
@@ -348,6 +370,33 @@ struct kscope_buf_unpin {
 };
 
 #define KSCOPE_UNPIN_ALL	0U	/* &kscope_buf_unpin.flags */
+
+#define KSCOPE_REBORROW_READ_ONLY (1U << 0)	/* children shall only read it */
+#define KSCOPE_REBORROW_ALL	KSCOPE_REBORROW_READ_ONLY
+
+/**
+ * struct kscope_buf_reborrow - a range of an ancestor's buffer for a nested scope
+ *	(KSCOPE_IOC_BUF_REBORROW)
+ * @size: in: sizeof(struct kscope_buf_reborrow)
+ * @flags: in: KSCOPE_REBORROW_*
+ * @scope: in: fd of the ancestor: the parent, or one above it (EINVAL for other scopes)
+ * @buf: in: handle of the buffer there
+ * @off: in: start of the range in @buf
+ * @len: in: its length in bytes; at least 1
+ *
+ * The ioctl returns a handle for the children of the nested scope, in which the range starts at
+ * 0. It takes an entry of the table of buffers and pins and charges nothing. Until it is given
+ * up by BUF_UNPIN, or by the end of the nested scope, BUF_UNPIN of @buf says -EBUSY. What has
+ * been reborrowed can be reborrowed again by scopes below.
+ */
+struct kscope_buf_reborrow {
+	__u32 size;
+	__u32 flags;
+	__s32 scope;
+	__u32 buf;
+	__u64 off;
+	__u64 len;
+};
 
 /**
  * struct kscope_hash_open - prepare a hash algorithm for the scope (KSCOPE_IOC_HASH_OPEN)
@@ -511,8 +560,14 @@ struct kscope_cancel {
  * @decider_child: out: the child whose end cancelled the scope (KSCOPE_CAUSE_FAILURE,
  *	_SUCCESS): its handle; else 0
  * @decider_user_data: out: its user_data
- * @nr_failed: out: children of this scope that failed so far
- * @nr_cancelled: out: children that never started or stopped part-way, so far
+ * @nr_failed: out: children of this scope and of those below that failed so far
+ * @nr_cancelled: out: likewise those that never started or stopped part-way
+ *
+ * All scopes below are waited for too, one after the other: for what was outstanding in them when
+ * the call was made, and perhaps for more. If no child of the scope itself has failed,
+ * @first_error and @first_user_data are those of one below, and @first_child is 0, as a handle
+ *	means nothing
+ * in another scope; so is @decider_child if the failure came from below.
  */
 struct kscope_join {
 	__u32 size;
@@ -539,7 +594,8 @@ struct kscope_join {
  * @reserved: 0
  * @blockers: in: address of an array of struct kscope_blocker, or 0
  *
- * -EBUSY while a child is outstanding. Success means that all buffers are unpinned and
+ * -EBUSY while a child is outstanding, or a nested scope has not been released; and in the midst
+ * of a BUF_REBORROW of another thread. Success means that all buffers are unpinned and
  * that the scope does nothing more; its unread completions can still be read. Leases of callers
  * end with it.
  */
@@ -578,9 +634,12 @@ struct kscope_release {
  * @cause: out: KSCOPE_CAUSE_* for which the scope was cancelled first, or 0
  * @violations: out: times that the owner of a buffer has taken addresses away that a child
  *	borrowed, by munmap(), mremap(), madvise() or a hole
- * @deadline_ns: out: of the scope, or 0
+ * @deadline_ns: out: of the scope or those above it, the earliest; or 0
  * @nr_borrows: out: leases of callers (BORROW) that have not been returned
+ * @depth: out: how many scopes are above it
+ * @nested: out: scopes nested in this one that have not been released
  * @reserved: 0
+ * @tree_outstanding: out: @outstanding, of this scope and all below
  */
 struct kscope_query {
 	__u32 size;
@@ -604,7 +663,10 @@ struct kscope_query {
 	__u32 violations;
 	__u64 deadline_ns;
 	__u32 nr_borrows;
+	__u32 depth;
+	__u32 nested;
 	__u32 reserved;
+	__u64 tree_outstanding;
 };
 
 #define KSCOPE_QUIESCE_ALL	0U	/* &kscope_quiesce.flags */
@@ -615,9 +677,9 @@ struct kscope_query {
  * @flags: in: 0
  * @deadline_ns: in: give up then, with -ETIMEDOUT; 0 for never
  *
- * Waits until nothing is outstanding. Then a scope that was cancelled, by a caller or by its
- * policy, takes children again: whose end or failure came first is forgotten, buffers, hashes
- * and counts stay. To end the children first, cancel the scope. -ECANCELED if it was
+ * Waits until nothing is outstanding, as JOIN does. Then a scope that was cancelled, by a caller
+ * or by its policy, takes children again: whose end or failure came first is forgotten, buffers,
+ * hashes and counts stay. To end the children first, cancel the scope. -ECANCELED if it was
  * cancelled for good, as by its deadline; there is nothing outstanding then either.
  */
 struct kscope_quiesce {

@@ -109,6 +109,7 @@ struct kscope_scope {
  * @flags: KSCOPE_SCOPE_*
  * @deadline_ns: when the scope is cancelled, if it still lives; 0 for never
  * @grace_ns: how long KSCOPE_SCOPE_FENCE waits; 0 for KSCOPE_GRACE_DEFAULT
+ * @user_data: what a blocker says if this one is nested and stands in the way
  */
 struct kscope_scope_params {
 	unsigned int kind;
@@ -118,6 +119,7 @@ struct kscope_scope_params {
 	unsigned int flags;
 	__u64 deadline_ns;
 	__u64 grace_ns;
+	__u64 user_data;
 };
 
 /*
@@ -127,6 +129,16 @@ struct kscope_scope_params {
  */
 int kscope_scope_create(struct kscope_scope *scope, int dev,
 			const struct kscope_scope_params *params);
+
+/*
+ * The same, nested in @parent. A cancel of the parent cancels it (KSCOPE_CAUSE_PARENT), a join of
+ * the parent waits for its children too, and the parent is not released before it. -ELOOP:
+ * more than KSCOPE_MAX_NESTING deep. -ECANCELED, -ESHUTDOWN: the parent takes none any more.
+ * Declare it after the parent, if both are KSCOPE_SCOPED().
+ */
+int kscope_scope_nest(struct kscope_scope *scope,
+		      const struct kscope_scope *parent,
+		      const struct kscope_scope_params *params);
 
 /*
  * Close this process's handle of the scope. If it is the last one (no fork, dup or
@@ -171,8 +183,18 @@ int kscope_buf_pin(const struct kscope_scope *scope, const void *addr,
 		   size_t len, unsigned int flags);
 
 /*
- * Take the buffer back. -EBUSY while a child or a caller borrows it: then up to *@nr of them are
- * told in @blockers, and *@nr is set to their number. Both may be NULL. *@nr is at most
+ * Lend @len bytes at @off of a buffer of @lender, the parent of @scope or one above it, to the
+ * children of @scope; @flags is KSCOPE_REBORROW_* or 0. Returns a handle, in which the range
+ * starts at 0. Until it is given up by kscope_buf_unpin(), or by the end of @scope, @lender keeps
+ * the buffer. -EINVAL: @lender is not above @scope.
+ */
+int kscope_buf_reborrow(const struct kscope_scope *scope,
+			const struct kscope_scope *lender, int buf, __u64 off,
+			__u64 len, unsigned int flags);
+
+/*
+ * Take the buffer back. -EBUSY while a child, a caller or a nested scope borrows it: then up to
+ * *@nr of them are told in @blockers, and *@nr is set to their number. Both may be NULL. *@nr is at most
  * KSCOPE_MAX_BLOCKERS; it is 0 after any other outcome.
  */
 int kscope_buf_unpin(const struct kscope_scope *scope, int buf,

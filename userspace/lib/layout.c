@@ -21,12 +21,15 @@ ASSERT_SIZE(kscope_op_info, 72);
 ASSERT_OFFSET(kscope_op_info, access, 28);
 ASSERT_OFFSET(kscope_op_info, name, 40);
 
-ASSERT_SIZE(kscope_scope_create, 48);
+ASSERT_SIZE(kscope_scope_create, 56);
 ASSERT_OFFSET(kscope_scope_create, deadline_ns, 32);
 ASSERT_OFFSET(kscope_scope_create, grace_ns, 40);
+ASSERT_OFFSET(kscope_scope_create, user_data, 48);
 ASSERT_SIZE(kscope_buf_pin, 24);
 ASSERT_SIZE(kscope_buf_unpin, 24);
 ASSERT_OFFSET(kscope_buf_unpin, blockers, 16);
+ASSERT_SIZE(kscope_buf_reborrow, 32);
+ASSERT_OFFSET(kscope_buf_reborrow, off, 16);
 
 ASSERT_SIZE(kscope_hash_open, 80);
 ASSERT_OFFSET(kscope_hash_open, name, 16);
@@ -58,11 +61,12 @@ ASSERT_OFFSET(kscope_join, decider_child, 40);
 ASSERT_SIZE(kscope_release, 24);
 ASSERT_OFFSET(kscope_release, blockers, 16);
 
-ASSERT_SIZE(kscope_query, 112);
+ASSERT_SIZE(kscope_query, 128);
 ASSERT_OFFSET(kscope_query, pinned_pages, 48);
 ASSERT_OFFSET(kscope_query, cause, 88);
 ASSERT_OFFSET(kscope_query, violations, 92);
 ASSERT_OFFSET(kscope_query, nr_borrows, 104);
+ASSERT_OFFSET(kscope_query, tree_outstanding, 120);
 
 ASSERT_SIZE(kscope_quiesce, 16);
 ASSERT_SIZE(kscope_eventfd, 16);

@@ -61,6 +61,7 @@ const char *kscope_state_str(unsigned int state)
 		[KSCOPE_STATE_RUNNING] = "running",
 		[KSCOPE_STATE_CANCELLING] = "cancelling",
 		[KSCOPE_STATE_LENT] = "lent",
+		[KSCOPE_STATE_NESTED] = "nested scope",
 	};
 
 	return NAME_OF(names, state);

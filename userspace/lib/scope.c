@@ -63,6 +63,7 @@ static int create(int dev, const struct kscope_scope_params *params,
 		.capacity = params->capacity ? params->capacity :
 					       DEFAULT_CAPACITY,
 		.max_buffers = params->max_buffers,
+		.user_data = params->user_data,
 	};
 	int fd = ioctl_ret(dev, KSCOPE_IOC_SCOPE_CREATE, &arg);
 
@@ -90,6 +91,13 @@ int kscope_scope_create(struct kscope_scope *scope, int dev,
 	if (ret)
 		kscope_scope_close(scope);
 	return ret;
+}
+
+int kscope_scope_nest(struct kscope_scope *scope,
+		      const struct kscope_scope *parent,
+		      const struct kscope_scope_params *params)
+{
+	return kscope_scope_create(scope, parent->fd, params);
 }
 
 int kscope_scope_close(struct kscope_scope *scope)
@@ -135,6 +143,22 @@ int kscope_buf_pin(const struct kscope_scope *scope, const void *addr,
 	};
 
 	return ioctl_ret(scope->fd, KSCOPE_IOC_BUF_PIN, &arg);
+}
+
+int kscope_buf_reborrow(const struct kscope_scope *scope,
+			const struct kscope_scope *lender, int buf, __u64 off,
+			__u64 len, unsigned int flags)
+{
+	struct kscope_buf_reborrow arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.scope = lender->fd,
+		.buf = (__u32)buf,
+		.off = off,
+		.len = len,
+	};
+
+	return ioctl_ret(scope->fd, KSCOPE_IOC_BUF_REBORROW, &arg);
 }
 
 int kscope_buf_unpin(const struct kscope_scope *scope, int buf,
