@@ -46,7 +46,7 @@ FIXTURE_SETUP(lend)
 	self->pins = pins_now();
 	self->mem = map_anon(LEN);
 	ASSERT_NE(MAP_FAILED, self->mem);
-	ASSERT_EQ(0, scope_open(&self->scope, KSCOPE_KIND_PARALLEL, 8));
+	ASSERT_EQ(0, scope_open(&self->scope, KSCOPE_KIND_PARALLEL, 64));
 	ASSERT_EQ(0, nested_open(&self->nested, self->scope.fd, NAME));
 	self->buf = buf_pin(self->scope.fd, self->mem, LEN, 0);
 	ASSERT_LT(0, self->buf);
@@ -189,9 +189,9 @@ TEST_F(lend, a_child_keeps_the_view)
 TEST_F(lend, the_end_of_the_nested_scope_gives_everything_back)
 {
 	ASSERT_LT(0, buf_reborrow(self->nested.fd, self->scope.fd, self->buf,
-				  LEN));
-	ASSERT_LT(0,
-		  buf_reborrow(self->nested.fd, self->scope.fd, self->buf, 8));
+				  LEN - 8));
+	ASSERT_LT(0, buf_reborrow_arg(self->nested.fd, self->scope.fd,
+				      self->buf, LEN - 8, 8, 0));
 	EXPECT_EQ(0, release(self->nested.fd));
 	EXPECT_EQ(0, buf_unpin(self->scope.fd, self->buf));
 }
@@ -250,9 +250,11 @@ TEST_F(lend, grandchildren_borrow_from_any_ancestor)
 	int inner = scope_nest(self->nested.fd, 4, 3), view, again;
 
 	ASSERT_LE(0, inner);
-	view = buf_reborrow(inner, self->scope.fd, self->buf, LEN);
+	view = buf_reborrow_arg(inner, self->scope.fd, self->buf, LEN - PAGE,
+				PAGE, 0);
 	ASSERT_LT(0, view);
-	again = buf_reborrow(self->nested.fd, self->scope.fd, self->buf, LEN);
+	again = buf_reborrow(self->nested.fd, self->scope.fd, self->buf,
+			     LEN - PAGE);
 	ASSERT_LT(0, again);
 	ASSERT_LT(0, buf_reborrow(inner, self->nested.fd, again, PAGE));
 	EXPECT_EQ(-EBUSY, buf_unpin(self->nested.fd, again));
@@ -347,16 +349,139 @@ TEST_F(lend, states_and_full_tables_are_refused)
 	int nested = self->nested.fd, scope = self->scope.fd, i;
 
 	for (i = 0; i < 4; i++)
-		ASSERT_LT(0, buf_reborrow(nested, scope, self->buf, LEN));
-	EXPECT_EQ(-ENOSPC, buf_reborrow(nested, scope, self->buf, LEN));
+		ASSERT_LT(0, buf_reborrow_arg(nested, scope, self->buf,
+					      i * PAGE, PAGE, 0));
+	EXPECT_EQ(-ENOSPC, buf_reborrow_arg(nested, scope, self->buf,
+					    LEN - PAGE, PAGE, 0));
 	ASSERT_EQ(0, cancel_scope(nested));
-	EXPECT_EQ(-ECANCELED, buf_reborrow(nested, scope, self->buf, LEN));
+	EXPECT_EQ(-ECANCELED, buf_reborrow_arg(nested, scope, self->buf,
+					       LEN - PAGE, PAGE, 0));
 	EXPECT_EQ(-ENOENT, buf_reborrow(nested, scope, 0, LEN));
 	ASSERT_EQ(0, release(nested));
 	EXPECT_EQ(-ESHUTDOWN, buf_reborrow(nested, scope, self->buf, LEN));
 	EXPECT_EQ(-ENOENT, buf_reborrow(nested, scope, 0, LEN));
 	/* What was refused keeps nothing. */
 	EXPECT_EQ(0, buf_unpin(scope, self->buf));
+}
+
+/* What the owner, its children, and another nested scope may do beside a view of the middle */
+static void expect_excludes(struct __test_metadata *_metadata,
+			    FIXTURE_DATA(lend) * self, int reads, int writes)
+{
+	int scope = self->scope.fd, buf = self->buf, other;
+	__u64 lease;
+
+	EXPECT_EQ(reads,
+		  spawn_one(scope, desc_crc32c(buf, 2 * PAGE - 1, 1, 0), NULL));
+	EXPECT_EQ(reads, spawn_one(scope, desc_crc32c(buf, 0, LEN, 0), NULL));
+	ASSERT_EQ(0, join(scope));
+	EXPECT_EQ(writes, spawn_one(scope, desc_fill(buf, PAGE, 8, 0), NULL));
+	EXPECT_EQ(1, spawn_one(scope, desc_fill(buf, 0, PAGE, 0), NULL));
+	EXPECT_EQ(1, spawn_one(scope, desc_fill(buf, 2 * PAGE, PAGE, 0), NULL));
+	ASSERT_EQ(0, join(scope));
+	EXPECT_EQ(reads < 0 ? reads : 0,
+		  borrow(scope, buf, 0, LEN, KSCOPE_ACCESS_READ, &lease));
+	if (reads > 0)
+		EXPECT_EQ(0, give_back(scope, lease));
+	EXPECT_EQ(writes < 0 ? writes : 0,
+		  borrow(scope, buf, 0, LEN, KSCOPE_ACCESS_WRITE, &lease));
+	if (writes > 0)
+		EXPECT_EQ(0, give_back(scope, lease));
+	other = scope_nest(scope, 4, 0);
+	EXPECT_EQ(reads < 0,
+		  buf_reborrow_arg(other, scope, buf, 0, LEN,
+				   KSCOPE_REBORROW_READ_ONLY) == -EBUSY);
+	close(other);
+	other = scope_nest(scope, 4, 0);
+	EXPECT_EQ(writes < 0, buf_reborrow(other, scope, buf, LEN) == -EBUSY);
+	close(other);
+}
+
+TEST_F(lend, a_view_excludes_the_ancestors_children_and_callers)
+{
+	int nested = self->nested.fd, scope = self->scope.fd, view;
+
+	view = buf_reborrow_arg(nested, scope, self->buf, PAGE, PAGE, 0);
+	ASSERT_LT(0, view);
+	expect_excludes(_metadata, self, -EBUSY, -EBUSY);
+	ASSERT_EQ(0, buf_unpin(nested, view));
+	expect_excludes(_metadata, self, 1, 1);
+	view = buf_reborrow_arg(nested, scope, self->buf, PAGE, PAGE,
+				KSCOPE_REBORROW_READ_ONLY);
+	ASSERT_LT(0, view);
+	expect_excludes(_metadata, self, 1, -EBUSY);
+}
+
+TEST_F(lend, a_view_is_named_to_those_that_it_excludes)
+{
+	unsigned int nr = KSCOPE_MAX_BLOCKERS;
+
+	ASSERT_LT(0, buf_reborrow_arg(self->nested.fd, self->scope.fd,
+				      self->buf, PAGE, 2 * PAGE, 0));
+	EXPECT_EQ(-EBUSY, spawn_blockers(self->scope.fd,
+					 desc_fill(self->buf, 0, LEN, 0),
+					 self->blockers, &nr));
+	ASSERT_EQ(1, nr);
+	EXPECT_EQ(KSCOPE_STATE_NESTED, self->blockers[0].state);
+	EXPECT_EQ(NAME, self->blockers[0].user_data);
+	EXPECT_EQ(self->buf, self->blockers[0].buf);
+	EXPECT_EQ(PAGE, self->blockers[0].off);
+	EXPECT_EQ(2 * PAGE, self->blockers[0].len);
+	nr = KSCOPE_MAX_BLOCKERS;
+	EXPECT_EQ(1, spawn_blockers(self->scope.fd,
+				    desc_fill(self->buf, 0, PAGE, 0),
+				    self->blockers, &nr));
+	ASSERT_EQ(0, join(self->scope.fd));
+}
+
+TEST_F(lend, the_ancestors_children_and_callers_exclude_a_view)
+{
+	int nested = self->nested.fd, scope = self->scope.fd, op = gate_op();
+	struct kscope_desc desc;
+	__u64 lease;
+
+	ASSERT_EQ(0, borrow(scope, self->buf, PAGE, 1, KSCOPE_ACCESS_READ,
+			    &lease));
+	EXPECT_EQ(-EBUSY, buf_reborrow(nested, scope, self->buf, LEN));
+	EXPECT_LT(0, buf_reborrow(nested, scope, self->buf, PAGE));
+	EXPECT_LT(0, buf_reborrow_arg(nested, scope, self->buf, PAGE, PAGE,
+				      KSCOPE_REBORROW_READ_ONLY));
+	ASSERT_EQ(0, give_back(scope, lease));
+	if (op < 0)
+		SKIP(return, "kscope_gate is not loaded");
+	gate_set(false);
+	desc = desc_gate(op, 0, self->buf);
+	desc.off = 4 * PAGE;
+	desc.len = PAGE;
+	ASSERT_EQ(1, spawn_one(scope, desc, NULL));
+	EXPECT_EQ(-EBUSY,
+		  buf_reborrow_arg(nested, scope, self->buf, 4 * PAGE, 1, 0));
+	EXPECT_LT(0, buf_reborrow_arg(nested, scope, self->buf, 5 * PAGE, PAGE,
+				      0));
+	gate_set(true);
+	ASSERT_EQ(0, join(scope));
+	EXPECT_LT(0,
+		  buf_reborrow_arg(nested, scope, self->buf, 4 * PAGE, 1, 0));
+}
+
+/* Who waits for a lease that a view excludes gets it when that goes, and not behind its back. */
+TEST_F(lend, those_who_wait_get_what_a_view_gives_back)
+{
+	int nested = self->nested.fd, scope = self->scope.fd, view;
+	struct kscope_desc desc = desc_fill(self->buf, 0, LEN, PATTERN);
+
+	view = buf_reborrow(nested, scope, self->buf, LEN);
+	ASSERT_LT(0, view);
+	desc.flags |= KSCOPE_CHILD_WAIT;
+	ASSERT_EQ(1, spawn_one(scope, desc, NULL));
+	usleep(10000);
+	EXPECT_EQ(0, *(__u64 *)self->mem);
+	EXPECT_EQ(-EBUSY, buf_reborrow_arg(nested, scope, self->buf, 0, 8,
+					   KSCOPE_REBORROW_READ_ONLY));
+	ASSERT_EQ(0, buf_unpin(nested, view));
+	ASSERT_EQ(0, join(scope));
+	EXPECT_EQ(PATTERN, *(__u64 *)self->mem);
+	EXPECT_EQ(PATTERN, *(__u64 *)(self->mem + LEN - 8));
 }
 
 TEST_F(lend, memory_that_is_taken_away_is_a_violation_where_the_child_is)

@@ -385,9 +385,11 @@ struct kscope_buf_unpin {
  * @len: in: its length in bytes; at least 1
  *
  * The ioctl returns a handle for the children of the nested scope, in which the range starts at
- * 0. It takes an entry of the table of buffers and pins and charges nothing. Until it is given
- * up by BUF_UNPIN, or by the end of the nested scope, BUF_UNPIN of @buf says -EBUSY. What has
- * been reborrowed can be reborrowed again by scopes below.
+ * 0. It takes an entry of the table of buffers and pins and charges nothing. It is a lease on
+ * the range: exclusive, or shared with KSCOPE_REBORROW_READ_ONLY. -EBUSY while another excludes
+ * it, or somebody waits for such a one. Until it is given up by BUF_UNPIN, or by the end of the
+ * nested scope, it excludes others likewise, and BUF_UNPIN of @buf says -EBUSY. What has been
+ * reborrowed can be reborrowed again by scopes below.
  */
 struct kscope_buf_reborrow {
 	__u32 size;

@@ -186,7 +186,9 @@ int kscope_buf_pin(const struct kscope_scope *scope, const void *addr,
  * Lend @len bytes at @off of a buffer of @lender, the parent of @scope or one above it, to the
  * children of @scope; @flags is KSCOPE_REBORROW_* or 0. Returns a handle, in which the range
  * starts at 0. Until it is given up by kscope_buf_unpin(), or by the end of @scope, @lender keeps
- * the buffer. -EINVAL: @lender is not above @scope.
+ * the buffer, and the range excludes its children as a lease does: exclusively, or shared with
+ * KSCOPE_REBORROW_READ_ONLY. -EBUSY: they, or others, exclude it. -EINVAL: @lender is not above
+ * @scope.
  */
 int kscope_buf_reborrow(const struct kscope_scope *scope,
 			const struct kscope_scope *lender, int buf, __u64 off,
