@@ -29,7 +29,7 @@ static_assert(sizeof(struct kscope_buf_unpin) == 24);
 static_assert(sizeof(struct kscope_buf_reborrow) == 32);
 static_assert(sizeof(struct kscope_hash_open) == 80);
 static_assert(sizeof(struct kscope_desc) == 64);
-static_assert(sizeof(struct kscope_spawn) == 56);
+static_assert(sizeof(struct kscope_spawn) == 64);
 static_assert(sizeof(struct kscope_cancel) == 32);
 static_assert(sizeof(struct kscope_join) == 72);
 static_assert(sizeof(struct kscope_release) == 24);
@@ -445,7 +445,7 @@ static __always_inline long handle_spawn(struct call *call)
 	int ret;
 
 	if (args->flags & ~KSCOPE_SPAWN_ALL || args->reserved ||
-	    args->nr > KSCOPE_MAX_CAPACITY ||
+	    args->reserved2 || args->nr > KSCOPE_MAX_CAPACITY ||
 	    args->nr_blockers > KSCOPE_MAX_BLOCKERS)
 		return -EINVAL;
 	if (args->nr)

@@ -17,6 +17,7 @@ struct command {
 	unsigned int reserved; /* offset of a reserved __u32; 0 for none */
 	bool on_scope;
 	bool has_result; /* writes to its struct when it succeeds */
+	unsigned int more_reserved; /* offset of a reserved __u64; 0 for none */
 };
 
 #define COMMAND(NAME, type, ...)                                           \
@@ -25,31 +26,34 @@ struct command {
 	}
 
 static const struct command commands[] = {
-	COMMAND(INFO, kscope_info, 0, 0, false, true),
+	COMMAND(INFO, kscope_info, 0, 0, false, true, 0),
 	COMMAND(OP_INFO, kscope_op_info, KSCOPE_OP_INFO_ALL,
-		offsetof(struct kscope_op_info, reserved), false, true),
+		offsetof(struct kscope_op_info, reserved), false, true, 0),
 	COMMAND(SCOPE_CREATE, kscope_scope_create, KSCOPE_SCOPE_ALL, 0, false,
-		true),
-	COMMAND(BUF_PIN, kscope_buf_pin, KSCOPE_PIN_ALL, 0, true, false),
-	COMMAND(BUF_UNPIN, kscope_buf_unpin, KSCOPE_UNPIN_ALL, 0, true, false),
+		true, 0),
+	COMMAND(BUF_PIN, kscope_buf_pin, KSCOPE_PIN_ALL, 0, true, false, 0),
+	COMMAND(BUF_UNPIN, kscope_buf_unpin, KSCOPE_UNPIN_ALL, 0, true, false,
+		0),
 	COMMAND(SCOPE_CREATE, kscope_scope_create, KSCOPE_SCOPE_ALL, 0, true,
-		true),
+		true, 0),
 	COMMAND(BUF_REBORROW, kscope_buf_reborrow, KSCOPE_REBORROW_ALL, 0, true,
-		false),
+		false, 0),
 	COMMAND(HASH_OPEN, kscope_hash_open, KSCOPE_HASH_OPEN_ALL, 0, true,
-		true),
-	COMMAND(SPAWN, kscope_spawn, KSCOPE_SPAWN_ALL, 0, true, false),
-	COMMAND(CANCEL, kscope_cancel, KSCOPE_CANCEL_ALL, 0, true, true),
-	COMMAND(JOIN, kscope_join, KSCOPE_JOIN_ALL, 0, true, true),
+		true, 0),
+	COMMAND(SPAWN, kscope_spawn, KSCOPE_SPAWN_ALL,
+		offsetof(struct kscope_spawn, reserved), true, false,
+		offsetof(struct kscope_spawn, reserved2)),
+	COMMAND(CANCEL, kscope_cancel, KSCOPE_CANCEL_ALL, 0, true, true, 0),
+	COMMAND(JOIN, kscope_join, KSCOPE_JOIN_ALL, 0, true, true, 0),
 	COMMAND(RELEASE, kscope_release, KSCOPE_RELEASE_ALL,
-		offsetof(struct kscope_release, reserved), true, false),
-	COMMAND(QUERY, kscope_query, 0, 0, true, true),
-	COMMAND(QUIESCE, kscope_quiesce, KSCOPE_QUIESCE_ALL, 0, true, false),
+		offsetof(struct kscope_release, reserved), true, false, 0),
+	COMMAND(QUERY, kscope_query, 0, 0, true, true, 0),
+	COMMAND(QUIESCE, kscope_quiesce, KSCOPE_QUIESCE_ALL, 0, true, false, 0),
 	COMMAND(EVENTFD, kscope_eventfd, KSCOPE_EVENTFD_ALL,
-		offsetof(struct kscope_eventfd, reserved), true, false),
+		offsetof(struct kscope_eventfd, reserved), true, false, 0),
 	COMMAND(BORROW, kscope_borrow, KSCOPE_BORROW_ALL,
-		offsetof(struct kscope_borrow, reserved), true, true),
-	COMMAND(RETURN, kscope_return, KSCOPE_RETURN_ALL, 0, true, false),
+		offsetof(struct kscope_borrow, reserved), true, true, 0),
+	COMMAND(RETURN, kscope_return, KSCOPE_RETURN_ALL, 0, true, false, 0),
 };
 
 union argument {
@@ -337,6 +341,14 @@ TEST_F(sweep, each_unknown_flag_is_einval)
 	}
 }
 
+/* Where a bit is of the 32 of one reserved field and the 64 of the other */
+static unsigned int reserved_word(const struct command *c, unsigned int bit)
+{
+	if (bit < 32)
+		return c->reserved / 4;
+	return c->more_reserved / 4 + (bit - 32) / 32;
+}
+
 TEST_F(sweep, each_bit_of_a_reserved_field_is_einval)
 {
 	const struct command *c;
@@ -344,9 +356,11 @@ TEST_F(sweep, each_bit_of_a_reserved_field_is_einval)
 	unsigned int bit;
 
 	for (c = commands; c < commands + ARRAY_SIZE(commands); c++) {
-		for (bit = 0; c->reserved && bit < 32; bit++) {
+		for (bit = 0; bit < 96; bit++) {
+			if (!(bit < 32 ? c->reserved : c->more_reserved))
+				continue;
 			ASSERT_EQ(0, prepare(self, c, &arg));
-			arg.words[c->reserved / 4] = 1U << bit;
+			arg.words[reserved_word(c, bit)] = 1U << bit % 32;
 			EXPECT_EQ(-EINVAL, call(self, c, &arg))
 			TH_LOG("%s reserved bit %u", c->name, bit);
 			EXPECT_TRUE(scope_is_untouched(self));

@@ -498,6 +498,7 @@ struct kscope_desc {
  * @nr_blockers: in: room at @blockers, at most KSCOPE_MAX_BLOCKERS.
  *	out: with -EBUSY, how many were written
  * @reserved: 0
+ * @reserved2: 0
  *
  * The ioctl returns how many children were accepted. It stops at the first that is
  * refused, and fails with its errno only if that was the first of all. Once a child is
@@ -514,6 +515,7 @@ struct kscope_spawn {
 	__u64 blockers;
 	__u32 nr_blockers;
 	__u32 reserved;
+	__u64 reserved2;
 };
 
 #define KSCOPE_CANCEL_CHILD	0	/* the child whose handle is @target */

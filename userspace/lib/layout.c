@@ -47,7 +47,7 @@ ASSERT_OFFSET(kscope_desc, off, 32);
 ASSERT_OFFSET(kscope_desc, file_off, 40);
 ASSERT_OFFSET(kscope_desc, hash, 48);
 
-ASSERT_SIZE(kscope_spawn, 56);
+ASSERT_SIZE(kscope_spawn, 64);
 ASSERT_OFFSET(kscope_spawn, deadline_ns, 32);
 ASSERT_OFFSET(kscope_spawn, blockers, 40);
 
