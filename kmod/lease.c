@@ -6,9 +6,15 @@
  * child that writes a range has an exclusive lease on it, one that reads it a shared one, from the
  * moment it has its slot to its end. Leases on nothing exclude nobody.
  *
- * Each buffer has two trees, of what is read and of what is written, ordered by ranges. A reader
- * need only look at the second one, however many read the same, so each look takes
- * logarithmic time. To read all of a buffer is so common that it is only counted.
+ * Each buffer has two sets, of what is read and of what is written. A reader need only look at the
+ * second one, however many read the same. To read all of a buffer is so common that it is only
+ * counted.
+ *
+ * A set is a tree, ordered by ranges, so each look takes logarithmic time; and a row. Most programs
+ * go through a buffer from its start to its end, and come back when all of these children have
+ * ended. So a lease that begins behind all of the row is only added to it, and one that has not been
+ * looked for costs no tree. Whoever wants bytes between the row's ends moves it into the tree first,
+ * each lease at most once; the row is short, as that is done under the lock.
  *
  * In an ordered scope the children take turns, and so are in nobody's way but that of others.
  *
@@ -21,6 +27,7 @@
 #include "internal.h"
 
 #define BLOCKERS_SCAN 1024U
+#define MAX_ROW 512U
 
 #define LEASE_START(lease) ((lease)->start)
 #define LEASE_LAST(lease) ((lease)->last)
@@ -38,31 +45,72 @@ static u64 range_last(const struct kscope_range *range)
 	return range->off + range->len - 1;
 }
 
+static void row_settle(struct kscope_lease_set *set)
+{
+	struct kscope_lease *lease;
+	struct hlist_node *next;
+
+	hlist_for_each_entry_safe(lease, next, &set->row, row)
+		lease_tree_insert(lease, &set->tree);
+	INIT_HLIST_HEAD(&set->row);
+	set->nr_row = 0;
+}
+
+/* Return: is there now a lease on some of these bytes in the tree, if there is any */
+static __always_inline bool set_may_have(struct kscope_lease_set *set,
+					 u64 start, u64 last)
+{
+	if (set->nr_row && start <= set->row_last && last >= set->row_start)
+		row_settle(set);
+	return !RB_EMPTY_ROOT(&set->tree.rb_root);
+}
+
+static struct kscope_lease *set_first(struct kscope_lease_set *set, u64 start,
+				      u64 last)
+{
+	if (!set_may_have(set, start, last))
+		return NULL;
+	return lease_tree_iter_first(&set->tree, start, last);
+}
+
 /**
- * kscope_leases_clash() - does a lease on a range have to wait for others
+ * kscope_leases_search() - the part of kscope_leases_clash() for when there are leases
  * @leases: on the buffer
- * @range: that somebody wants
+ * @range: of at least a byte
  *
  * Context: under the scope's lock.
- * Return: true if so.
+ * Return: true if one of them clashes with the range.
  */
-bool kscope_leases_clash(struct kscope_leases *leases,
-			 const struct kscope_range *range)
+bool kscope_leases_search(struct kscope_leases *leases,
+			  const struct kscope_range *range)
 {
 	u64 start = range->off, last = range_last(range);
 
-	if (!range->len)
-		return false;
-	if (lease_tree_iter_first(&leases->exclusive, start, last))
+	if (set_first(&leases->exclusive, start, last))
 		return true;
 	if (!range->exclusive)
 		return false;
-	return leases->whole ||
-	       lease_tree_iter_first(&leases->shared, start, last);
+	return leases->whole || set_first(&leases->shared, start, last);
 }
 
-static struct rb_root_cached *lease_root(struct kscope_leases *leases,
-					 const struct kscope_range *range)
+/* Return: is it in the row now */
+static __always_inline bool row_add(struct kscope_lease_set *set,
+				    struct kscope_lease *lease)
+{
+	if (!set->nr_row)
+		set->row_start = lease->start;
+	else if (lease->start <= set->row_last ||
+		 set->nr_row >= kscope_limit(MAX_ROW))
+		return false;
+	lease->subtree_last = KSCOPE_LEASE_IN_ROW;
+	set->row_last = lease->last;
+	set->nr_row++;
+	hlist_add_head(&lease->row, &set->row);
+	return true;
+}
+
+static struct kscope_lease_set *lease_set(struct kscope_leases *leases,
+					  const struct kscope_range *range)
 {
 	return range->exclusive ? &leases->exclusive : &leases->shared;
 }
@@ -78,15 +126,30 @@ static struct rb_root_cached *lease_root(struct kscope_leases *leases,
 void kscope_lease_take(struct kscope_lease *lease, struct kscope_leases *leases,
 		       const struct kscope_range *range)
 {
+	struct kscope_lease_set *set = lease_set(leases, range);
+
 	if (!range->len)
 		return;
+	leases->nr++;
 	if (range_is_whole(range)) {
 		leases->whole++;
 		return;
 	}
 	lease->start = range->off;
 	lease->last = range_last(range);
-	lease_tree_insert(lease, lease_root(leases, range));
+	if (!row_add(set, lease))
+		lease_tree_insert(lease, &set->tree);
+}
+
+static __always_inline void set_drop(struct kscope_lease_set *set,
+				     struct kscope_lease *lease)
+{
+	if (lease->subtree_last == KSCOPE_LEASE_IN_ROW) {
+		__hlist_del(&lease->row);
+		set->nr_row--;
+	} else {
+		lease_tree_remove(lease, &set->tree);
+	}
 }
 
 /**
@@ -102,10 +165,11 @@ void kscope_lease_drop(struct kscope_lease *lease, struct kscope_leases *leases,
 {
 	if (!range->len)
 		return;
+	leases->nr--;
 	if (range_is_whole(range))
 		leases->whole--;
 	else
-		lease_tree_remove(lease, lease_root(leases, range));
+		set_drop(lease_set(leases, range), lease);
 }
 
 /**
@@ -121,9 +185,8 @@ bool kscope_buf_is_borrowed(struct kscope_buf *buf, u64 start, u64 last)
 {
 	struct kscope_leases *leases = &buf->borrowed;
 
-	return leases->whole ||
-	       lease_tree_iter_first(&leases->exclusive, start, last) ||
-	       lease_tree_iter_first(&leases->shared, start, last);
+	return leases->whole || set_first(&leases->exclusive, start, last) ||
+	       set_first(&leases->shared, start, last);
 }
 
 static struct kscope_child *lease_child(const struct kscope_scope *scope,
@@ -135,12 +198,12 @@ static struct kscope_child *lease_child(const struct kscope_scope *scope,
 }
 
 static u32 name_children(const struct kscope_scope *scope,
-			 struct rb_root_cached *root,
+			 struct kscope_lease_set *set,
 			 const struct kscope_range *range,
 			 struct kscope_blocker *blockers, u32 nr, u32 max)
 {
 	u64 start = range->off, last = range_last(range);
-	struct kscope_lease *lease = lease_tree_iter_first(root, start, last);
+	struct kscope_lease *lease = set_first(set, start, last);
 	u32 scan = BLOCKERS_SCAN;
 
 	while (lease && nr < max && scan--) {

@@ -18,28 +18,52 @@ struct kscope_scope;
 
 /**
  * struct kscope_lease - the place of a range among those that are leased
- * @rb: S in a tree of its buffer
+ * @rb: S in the tree
+ * @row: S in the row
  * @start: S first byte
  * @last: S last byte
- * @subtree_last: S largest @last below
+ * @subtree_last: S largest @last below it in the tree; KSCOPE_LEASE_IN_ROW if it is there
  */
 struct kscope_lease {
-	struct rb_node rb;
+	union {
+		struct rb_node rb;
+		struct hlist_node row;
+	};
 	u64 start;
 	u64 last;
 	u64 subtree_last;
+};
+
+#define KSCOPE_LEASE_IN_ROW U64_MAX /* no lease is on that byte */
+
+/**
+ * struct kscope_lease_set - leases on one buffer that are of one kind
+ * @tree: S by ranges
+ * @row: S those that came one behind the other, and that nobody has had to look at yet
+ * @row_start: S no byte before is leased by one in the row
+ * @row_last: S and none after
+ * @nr_row: S how many are in the row
+ */
+struct kscope_lease_set {
+	struct rb_root_cached tree;
+	struct hlist_head row;
+	u64 row_start;
+	u64 row_last;
+	u32 nr_row;
 };
 
 /**
  * struct kscope_leases - leases on one buffer
  * @shared: S ranges that are read
  * @exclusive: S ranges that are written
- * @whole: S leases on all of the buffer for reading, which have no place in a tree
+ * @whole: S leases on all of the buffer for reading, which have no place in a set
+ * @nr: S all leases, but those on nothing
  */
 struct kscope_leases {
-	struct rb_root_cached shared;
-	struct rb_root_cached exclusive;
+	struct kscope_lease_set shared;
+	struct kscope_lease_set exclusive;
 	u32 whole;
+	u32 nr;
 };
 
 /**
@@ -93,8 +117,8 @@ static inline bool kscope_ranges_clash(const struct kscope_range *a,
 	       b->len && a->off < b->off + b->len && b->off < a->off + a->len;
 }
 
-bool kscope_leases_clash(struct kscope_leases *leases,
-			 const struct kscope_range *range);
+bool kscope_leases_search(struct kscope_leases *leases,
+			  const struct kscope_range *range);
 void kscope_lease_take(struct kscope_lease *lease, struct kscope_leases *leases,
 		       const struct kscope_range *range);
 void kscope_lease_drop(struct kscope_lease *lease, struct kscope_leases *leases,
@@ -104,5 +128,19 @@ u32 kscope_lease_blockers(struct kscope_scope *scope,
 			  const struct kscope_range *range, bool children,
 			  struct kscope_blocker *blockers, u32 nr, u32 max);
 int kscope_leases_provide(struct kscope_scope *scope);
+
+/**
+ * kscope_leases_clash() - does a lease on a range have to wait for others
+ * @leases: on the buffer
+ * @range: that somebody wants
+ *
+ * Context: under the scope's lock.
+ * Return: true if so.
+ */
+static inline bool kscope_leases_clash(struct kscope_leases *leases,
+				       const struct kscope_range *range)
+{
+	return leases->nr && range->len && kscope_leases_search(leases, range);
+}
 
 #endif /* KSCOPE_LEASE_H */

@@ -328,6 +328,41 @@ TEST_F(lease, room_for_blockers_is_checked_and_may_be_missing)
 	EXPECT_EQ(0, arg.nr_blockers);
 }
 
+/* Nobody has looked for them before, and there are more than a row has room for. */
+TEST_F(lease, ranges_in_order_are_found_wherever_they_are)
+{
+	const unsigned int nr = 700, gone[] = { 0, 1, 300, 511, 512, 699 };
+	__u64 handles[nr];
+	unsigned int i;
+
+	if (variant->kind != KSCOPE_KIND_PARALLEL)
+		SKIP(return, "children take turns");
+	for (i = 0; i < nr; i++)
+		ASSERT_EQ(1,
+			  hold(self, i < 650, self->a, 2 * i, 1, &handles[i]));
+	for (i = 0; i < ARRAY_SIZE(gone); i++) {
+		ASSERT_EQ(0, cancel_child(self->scope.fd, handles[gone[i]]));
+		handles[gone[i]] = 0;
+	}
+	EXPECT_EQ(1, try_write(self, self->a, 2 * nr, 1));
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(1, try_write(self, self->a, 2 * i + 1, 1));
+		while (reap(&self->scope, &self->c))
+			;
+		if (!handles[i]) {
+			EXPECT_EQ(1, try_write(self, self->a, 2 * i, 1));
+			continue;
+		}
+		EXPECT_EQ(-EBUSY, try_write(self, self->a, 2 * i, 1));
+		ASSERT_EQ(1, self->nr_blockers);
+		EXPECT_EQ(handles[i], self->blockers[0].child);
+	}
+	for (i = 0; i < nr; i++)
+		if (handles[i])
+			EXPECT_EQ(0, cancel_child(self->scope.fd, handles[i]));
+	EXPECT_EQ(1, try_write(self, self->a, 0, LEN));
+}
+
 /* The same bytes one after the other, by one call */
 TEST(inline_children_are_not_in_each_others_way)
 {
