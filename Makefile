@@ -91,7 +91,7 @@ bench-quick:
 	@tests/setup.sh bench
 	@tests/bench/run.sh quick
 bench-trace:
-	@tests/bench/trace.py $(or $(BATCH),256) $(or $(SUBJECT),kscope)
+	@tests/bench/trace.py $(or $(BATCH),256) $(or $(SUBJECT),kscope) $(or $(BENCH),spawn)
 
 .PHONY: vm vm-run vm-build
 vm-build:
@@ -126,7 +126,7 @@ help:
 	@echo 'make mutants         planted bugs, and which test finds them [M="1 14": only these]'
 	@echo 'make bench           what everything costs, beside io_uring and thread pools: build/bench/report.md [KERNEL=]'
 	@echo 'make bench-quick     instructions per child and scope, in two minutes [SUBJECT=kscope: only that one]'
-	@echo 'make bench-trace     which functions take them, after bench-quick [BATCH=256] [SUBJECT=kscope]'
+	@echo 'make bench-trace     which functions take them, after bench-quick [BATCH=256] [SUBJECT=kscope] [BENCH=spawn]'
 	@echo 'make coverage        lines and branches of the module that the tests reach [T=TEST: it adds to those of before]'
 	@echo 'make lint            checkpatch, sparse, W=1, cppcheck, clang-format'
 	@echo 'make vm              a shell in a guest with the module loaded [KERNEL=6.12|6.1|/path/to/bzImage]'

@@ -120,6 +120,7 @@ static inline void tally_check(const struct tally *tally)
 void bench_clock(void);
 void bench_spawn(void);
 void bench_latency(void);
+void bench_lease(void);
 void bench_scope(void);
 void bench_cancel(void);
 void bench_growth_children(void);

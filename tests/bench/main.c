@@ -19,6 +19,7 @@ static const struct {
 	{ "clock", bench_clock },
 	{ "spawn", bench_spawn },
 	{ "latency", bench_latency },
+	{ "lease", bench_lease },
 	{ "scope", bench_scope },
 	{ "cancel", bench_cancel },
 	{ "growth-children", bench_growth_children },

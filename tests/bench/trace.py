@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Where the instructions of one child go: usage: tests/bench/trace.py [BATCH [SUBJECT]]	(make bench-trace)
+"""Where the instructions of one child go: usage: tests/bench/trace.py [BATCH [SUBJECT [BENCH]]]	(make bench-trace)
 
-Lets the spawn bench run in a guest under QEMU's icount, records for a moment each block of code that is executed, of
+Lets a bench (spawn) run in a guest under QEMU's icount, records for a moment each block of code that is executed, of
 user and kernel alike, and prints how many instructions each function takes for one child. The sum is what the bench
 measures. `tests/bench/run.sh` has built what it needs.
 """
@@ -22,17 +22,19 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 BENCH = os.path.join(TOP, "build/bench/obj/bench")
-ROUND = {"kscope": "kscope_spawn_wait", "io_uring": "io_uring_submit_and_wait"}  # is called once in a round
+ROUND = {"kscope": "kscope_spawn_wait", "io_uring": "io_uring_submit_and_wait",
+         "queue_work": "naive_nop_round"}  # is called once in a round
 
 
-def start(batch, subject, work):
+def start(batch, subject, bench, work):
     modules = glob.glob(TOP + "/build/bench-*/kscope.ko")
     if not modules or not os.path.exists(BENCH):
         sys.exit("tests/bench/trace.py: nothing is built: run make bench-quick first")
     command = ("gzip -c /proc/kallsyms | base64 | sed 's/^/#symbols /'; "
-               f"bench -n 32 -t 10000 -s {subject} -b {batch} spawn")
+               f"bench -n 32 -t 10000 -s {subject} -b {batch} {bench}")
     return subprocess.Popen(
         [TOP + "/tests/vm/run", "--append", "nokaslr cryptomgr.notests kfence.sample_interval=0", "--module", modules[0],
+         "--module", glob.glob(os.path.dirname(modules[0]) + "/tests/modules/kscope_naive.ko")[0],
          "--qemu", f"-d in_asm,nochain -D {work}/log -monitor unix:{work}/monitor,server,nowait",
          "--timeout", "600", "--add", BENCH + ":/bin/bench", "--", command],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True,
@@ -95,8 +97,9 @@ def read_log(path):
 def main():
     batch = int(sys.argv[1]) if len(sys.argv) > 1 else 256
     subject = sys.argv[2] if len(sys.argv) > 2 else "kscope"
+    bench = sys.argv[3] if len(sys.argv) > 3 else "spawn"
     with tempfile.TemporaryDirectory(dir="/var/tmp") as work:
-        guest = start(batch, subject, work)
+        guest = start(batch, subject, bench, work)
         symbols = Symbols(wait_for_bench(guest), BENCH)
         record(work)
         os.killpg(guest.pid, signal.SIGKILL)
