@@ -814,6 +814,9 @@ void kscope_loans_end(struct kscope_scope *scope);
 u32 kscope_loans_blockers(struct kscope_scope *scope,
 			  const struct kscope_range *range,
 			  struct kscope_blocker *blockers, u32 max);
+#ifdef KSCOPE_HOOKS
+u32 kscope_loans_recount(struct kscope_scope *scope, u32 *held);
+#endif
 
 /* pages.c */
 unsigned long kscope_buf_nr_blocks(const struct kscope_buf *buf);

@@ -372,3 +372,27 @@ u32 kscope_loans_blockers(struct kscope_scope *scope,
 	}
 	return nr;
 }
+
+#ifdef KSCOPE_HOOKS
+/**
+ * kscope_loans_recount() - count the leases of callers again
+ * @scope: whose
+ * @held: set to how many are held
+ *
+ * Context: under the scope's lock.
+ * Return: how many are held or waited for.
+ */
+u32 kscope_loans_recount(struct kscope_scope *scope, u32 *held)
+{
+	struct kscope_loan *loan;
+	unsigned long handle;
+	u32 waiting = 0;
+
+	*held = 0;
+	xa_for_each(&scope->loans, handle, loan) {
+		*held += loan->state == LOAN_HELD;
+		waiting += loan->state == LOAN_WAITS;
+	}
+	return *held + waiting;
+}
+#endif

@@ -24,7 +24,9 @@ static LIST_HEAD(watched);
  * struct recount - what a look at a scope, or at all of them, gives
  * @scopes: that exist
  * @phase: children in each phase
- * @leases: that they have
+ * @leases: that they have, and callers
+ * @taken: those that have a place among the leases of children, as they are not on nothing
+ * @lent: likewise of callers and nested scopes
  * @files: that they hold
  * @buffers: in the tables
  * @pages: pinned for these
@@ -33,6 +35,8 @@ struct recount {
 	u64 scopes;
 	u64 phase[KSCOPE_PHASE_RUNNING + 1];
 	u64 leases;
+	u64 taken;
+	u64 lent;
 	u64 files;
 	u64 buffers;
 	u64 pages;
@@ -55,6 +59,25 @@ static void expect(struct report *report, const struct kscope_scope *scope,
 		       what, counted, found);
 }
 
+static u64 list_length(const struct list_head *list)
+{
+	struct list_head *pos;
+	u64 nr = 0;
+
+	list_for_each(pos, list)
+		nr++;
+	return nr;
+}
+
+static u32 leases_taken(const struct kscope_child *child)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < child->nr_leases && !child->waits; i++)
+		nr += kscope_child_range(child, i).len > 0;
+	return nr;
+}
+
 static void recount_children(const struct kscope_scope *scope,
 			     struct recount *found)
 {
@@ -70,6 +93,7 @@ static void recount_children(const struct kscope_scope *scope,
 			continue;
 		found->files += kscope_child_has_file(child);
 		found->leases += child->nr_leases;
+		found->taken += leases_taken(child);
 	}
 }
 
@@ -91,12 +115,19 @@ static u64 recount_pages(const struct kscope_buf *buf)
 	return nr;
 }
 
-/* Return: the leases that the buffers count */
-static u64 recount_buffers(const struct kscope_scope *scope,
-			   struct recount *found)
+static void recount_loans(struct kscope_scope *scope, struct recount *found)
+{
+	u32 held;
+
+	found->leases += kscope_loans_recount(scope, &held);
+	found->lent += held;
+}
+
+/* What buffers count themselves goes to @counted. */
+static void recount_buffers(const struct kscope_scope *scope,
+			    struct recount *counted, struct recount *found)
 {
 	const struct kscope_buf *buf;
-	u64 leases = 0;
 	u32 i;
 
 	for (i = 0; i < scope->max_buffers; i++) {
@@ -105,9 +136,11 @@ static u64 recount_buffers(const struct kscope_scope *scope,
 			continue;
 		found->buffers++;
 		found->pages += buf->cred ? recount_pages(buf) : 0;
-		leases += buf->leases;
+		found->lent += list_length(&buf->views);
+		counted->leases += buf->leases;
+		counted->taken += buf->borrowed.nr;
+		counted->lent += buf->lent.nr;
 	}
-	return leases;
 }
 
 static void sum_up(struct recount *sum, const struct recount *found)
@@ -121,16 +154,6 @@ static void sum_up(struct recount *sum, const struct recount *found)
 	sum->files += found->files;
 	sum->buffers += found->buffers;
 	sum->pages += found->pages;
-}
-
-static u64 list_length(const struct list_head *list)
-{
-	struct list_head *pos;
-	u64 nr = 0;
-
-	list_for_each(pos, list)
-		nr++;
-	return nr;
 }
 
 static u64 queued(const struct kscope_scope *scope)
@@ -153,12 +176,12 @@ static u64 claimed(const struct kscope_scope *scope)
 static void check_scope(struct report *report, struct kscope_scope *scope)
 {
 	const struct kscope_tally *tally = &scope->tally;
-	struct recount found = {};
-	u64 leases;
+	struct recount counted = {}, found = {};
 
 	lockdep_assert_held(&scope->lock);
 	recount_children(scope, &found);
-	leases = recount_buffers(scope, &found);
+	recount_loans(scope, &found);
+	recount_buffers(scope, &counted, &found);
 	expect(report, scope, "tally.reserved", tally->reserved,
 	       found.phase[KSCOPE_PHASE_RESERVED]);
 	expect(report, scope, "tally.queued", tally->queued,
@@ -176,7 +199,10 @@ static void check_scope(struct report *report, struct kscope_scope *scope)
 	       tally->completed + tally->queued + tally->running);
 	expect(report, scope, "tail of the ring", scope->ring->tail,
 	       (u32)tally->completed);
-	expect(report, scope, "leases of buffers", leases, found.leases);
+	expect(report, scope, "leases of buffers", counted.leases,
+	       found.leases);
+	expect(report, scope, "leases of children", counted.taken, found.taken);
+	expect(report, scope, "leases of others", counted.lent, found.lent);
 	expect(report, scope, "nr_buffers", scope->nr_buffers, found.buffers);
 	expect(report, scope, "pinned_pages", scope->pinned_pages, found.pages);
 	sum_up(&report->sum, &found);
