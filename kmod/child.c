@@ -71,7 +71,7 @@ static void child_take(struct kscope_child *child, u32 i,
 }
 
 /**
- * kscope_child_borrow() - give a child its leases, or a place in the line of those who wait for some
+ * kscope_child_borrow() - give a child its leases, or a place in the line of those who wait
  * @child: in a slot that is free
  * @ranges: that it wants; those without a buffer are at the end
  * @wait: they are not free, and it waits

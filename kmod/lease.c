@@ -12,9 +12,9 @@
  *
  * A set is a tree, ordered by ranges, so each look takes logarithmic time; and a row. Most programs
  * go through a buffer from its start to its end, and come back when all of these children have
- * ended. So a lease that begins behind all of the row is only added to it, and one that has not been
- * looked for costs no tree. Whoever wants bytes between the row's ends moves it into the tree first,
- * each lease at most once; the row is short, as that is done under the lock.
+ * ended. So a lease that begins behind all of the row is only added to it, and one that has not
+ * been looked for costs no tree. Whoever wants bytes between the row's ends moves it into the tree
+ * first, each lease at most once; the row is short, as that is done under the lock.
  *
  * In an ordered scope the children take turns, and so are in nobody's way but that of others.
  *

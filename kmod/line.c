@@ -2,8 +2,8 @@
 /*
  * The line of those who wait for leases, callers and children alike, first come first served.
  *
- * Nobody gets a lease that clashes with what one in the line has asked for before. So a writer waits
- * for the readers that were there, and not for those that come. Whoever waits asks for all of
+ * Nobody gets a lease that clashes with what one in the line has asked for before. So a writer
+ * waits for the readers that were there, and not for those that come. Whoever waits asks for all of
  * its ranges at once, and has none of them meanwhile, so that two who wait cannot wait for each
  * other. Whenever leases end, the line is looked at from its front, and those whose turn it is get
  * theirs under the same hold of the scope's lock: who is woken, or queued, has it.

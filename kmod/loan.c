@@ -6,8 +6,8 @@
  * the kernel checks both alike. It lasts until it is returned or the scope ends, whoever
  * asked for it.
  *
- * Who would rather wait than be refused stands in line (line.c), and sleeps until his turn has come or
- * he has had enough. He may get the lease at the moment that he gives up: then he has it.
+ * Who would rather wait than be refused stands in line (line.c), and sleeps until his turn has
+ * come or he has had enough. He may get the lease at the moment that he gives up: then he has it.
  */
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>

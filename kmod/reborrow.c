@@ -15,8 +15,8 @@
  * closed meanwhile; and it is counted in tally.pending of the nested one, so that is not
  * released.
  *
- * A view is a lease on its origin, for as long as it lives: exclusive if children of the nested scope
- * may write there, shared if not. So they and those of the ancestor exclude each other.
+ * A view is a lease on its origin, for as long as it lives: exclusive if children of the nested
+ * scope may write there, shared if not. So they and those of the ancestor exclude each other.
  *
  * A view has a guard of its own, if its memory is still that of a living process: what is taken
  * away from children of the nested scope is made known there.

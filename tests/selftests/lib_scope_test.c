@@ -208,6 +208,8 @@ TEST_F(scope, hash_open_tells_the_digest_size)
 
 TEST_F(scope, nested_scope_works_on_what_its_parent_lends)
 {
+	KSCOPE_SCOPED(parent);
+	KSCOPE_SCOPED(nested);
 	const struct kscope_scope_params params = { .capacity = 4,
 						    .user_data = 42 };
 	struct kscope_blocker blockers[2];
@@ -215,8 +217,6 @@ TEST_F(scope, nested_scope_works_on_what_its_parent_lends)
 	struct kscope_desc desc;
 	unsigned int nr = 2;
 	int buf, view;
-	KSCOPE_SCOPED(parent);
-	KSCOPE_SCOPED(nested);
 
 	ASSERT_EQ(0, kscope_scope_create(&parent, self->dev, NULL));
 	ASSERT_EQ(0, kscope_scope_nest(&nested, &parent, &params));

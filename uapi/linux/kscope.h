@@ -455,8 +455,8 @@ struct kscope_hash_open {
  * turns and are not in each other's way.
  *
  * With WAIT, in a parallel scope, a child with ranges is accepted all the same, and parked until
- * nobody is in its way: with callers that wait (BORROW) it stands in one line, in the order of asking,
- * and is queued when it has all of its leases. The line is short (EAGAIN).
+ * nobody is in its way: with callers that wait (BORROW) it stands in one line, in the order of
+ * asking, and is queued when it has all of its leases. The line is short (EAGAIN).
  */
 struct kscope_desc {
 	__u16 op;

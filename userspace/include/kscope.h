@@ -196,8 +196,8 @@ int kscope_buf_reborrow(const struct kscope_scope *scope,
 
 /*
  * Take the buffer back. -EBUSY while a child, a caller or a nested scope borrows it: then up to
- * *@nr of them are told in @blockers, and *@nr is set to their number. Both may be NULL. *@nr is at most
- * KSCOPE_MAX_BLOCKERS; it is 0 after any other outcome.
+ * *@nr of them are told in @blockers, and *@nr is set to their number. Both may be NULL. *@nr is
+ * at most KSCOPE_MAX_BLOCKERS; it is 0 after any other outcome.
  */
 int kscope_buf_unpin(const struct kscope_scope *scope, int buf,
 		     struct kscope_blocker *blockers, unsigned int *nr);
