@@ -122,7 +122,7 @@ TEST_F(deadline, of_an_idle_scope_hangs_up)
 
 	OPEN(in_ms(30));
 	poller = (struct pollfd){ .fd = self->scope.fd };
-	EXPECT_EQ(1, poll(&poller, 1, PATIENCE_MS));
+	EXPECT_EQ(1, poll_woken(&poller));
 	EXPECT_EQ(POLLHUP, poller.revents);
 }
 

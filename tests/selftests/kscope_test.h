@@ -51,6 +51,15 @@ static inline __u64 in_ms(unsigned int ms)
 	return now_ns() + ms * MSEC;
 }
 
+/* poll(), but that looks again when its time is over: then nobody has woken it. */
+static inline int poll_woken(struct pollfd *p)
+{
+	__u64 late = in_ms(PATIENCE_MS);
+	int ret = poll(p, 1, PATIENCE_MS);
+
+	return now_ns() < late ? ret : 0;
+}
+
 /* A time that no test lives to see. */
 static inline __u64 far_future(void)
 {

@@ -277,7 +277,7 @@ TEST_F(nest, poll_does_not_hang_up_before_nested_scopes_have_ended)
 	ASSERT_EQ(0, cancel_scope(self->scope.fd));
 	EXPECT_EQ(0, poll(&p, 1, 0));
 	EXPECT_EQ(0, release(self->nested.fd));
-	ASSERT_EQ(1, poll(&p, 1, PATIENCE_MS));
+	ASSERT_EQ(1, poll_woken(&p));
 	EXPECT_EQ(POLLHUP, p.revents);
 }
 
@@ -295,7 +295,7 @@ TEST_F(nest, a_poller_is_woken_when_the_last_nested_scope_ends)
 
 	ASSERT_EQ(0, cancel_scope(self->scope.fd));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, end_soon, &self->nested.fd));
-	EXPECT_EQ(1, poll(&p, 1, PATIENCE_MS));
+	EXPECT_EQ(1, poll_woken(&p));
 	EXPECT_EQ(POLLHUP, p.revents);
 	pthread_join(thread, NULL);
 }
