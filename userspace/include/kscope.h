@@ -449,6 +449,117 @@ int kscope_eventfd(const struct kscope_scope *scope, int fd);
 /* Counts and states. */
 int kscope_query(const struct kscope_scope *scope, struct kscope_query *query);
 
+/* ---- Combinators ---- */
+
+/*
+ * Each of them runs children to their end: when it returns, none of its own is left, and all of
+ * their completions have been read. Meanwhile the scope is its own. So nothing may be outstanding
+ * or unread there before (-EBUSY), and no other thread may use the scope, but to cancel it.
+ *
+ * A signal does not end the call. A handler may call kscope_cancel_scope(): then the call fails, as
+ * the children do, with -ECANCELED.
+ *
+ * A child that others of the same call keep from its leases is spawned when one of them has
+ * ended. If one is refused for any other reason, those that run are cancelled, waited for, and
+ * told to callbacks like all others. If a callback ends the call, they are cancelled and waited
+ * for, and no callback is called any more. -ENOMEM.
+ *
+ * A callback must not use the scope's completions. What it finds as user_data in a completion is
+ * what the descriptor had.
+ */
+
+/*
+ * A callback for the completion of child @i, from 0 on. 0: go on; anything else ends the call,
+ * which returns it.
+ */
+typedef int kscope_done_fn(void *arg, __u64 i,
+			   const struct kscope_completion *done);
+
+/*
+ * Run them all, as many at a time as the scope has room for. @done, of @nr elements or NULL, gets
+ * their completions in the order of @descs; those of children that were never accepted say
+ * KSCOPE_NEVER_STARTED. Returns 0 if all have succeeded, else the status of the first that failed,
+ * or why one was refused.
+ */
+int kscope_run(struct kscope_scope *scope, const struct kscope_desc *descs,
+	       unsigned int nr, struct kscope_completion *done);
+
+/*
+ * Run them, as many at a time as the scope has room for, until one succeeds. The others are
+ * cancelled. Returns its index, and *@done (may be NULL) is set to its completion; if all fail, the
+ * status of the first that did. -EINVAL: @nr is 0.
+ */
+int kscope_race(struct kscope_scope *scope, const struct kscope_desc *descs,
+		unsigned int nr, struct kscope_completion *done);
+
+/*
+ * Run them, at most @bound at a time (0: as many as there is room for), and call @done for
+ * each as it ends. Without @done the first failure ends the call.
+ */
+int kscope_for_each(struct kscope_scope *scope, const struct kscope_desc *descs,
+		    unsigned int nr, unsigned int bound, kscope_done_fn *done,
+		    void *arg);
+
+#define KSCOPE_MAP_IN_ORDER (1U << 0)
+
+/*
+ * struct kscope_map - children that are made one by one
+ * @next: fill in child @i, whose descriptor is a NOP. 1: go on; 0: there is none, and no more
+ *	will come; -errno: end the call
+ * @done: as for kscope_for_each()
+ * @arg: for both
+ * @bound: children at a time, those included that have ended and wait for their turn in @done; 0
+ *	for as many as there is room for
+ * @flags: KSCOPE_MAP_IN_ORDER: call @done in the order of @next
+ */
+struct kscope_map {
+	int (*next)(void *arg, __u64 i, struct kscope_desc *desc);
+	kscope_done_fn *done;
+	void *arg;
+	unsigned int bound;
+	unsigned int flags;
+};
+
+int kscope_map(struct kscope_scope *scope, const struct kscope_map *map);
+
+/*
+ * struct kscope_stage - what is done with each item of a pipeline
+ * @fill: fill in the child of @item, whose descriptor is a NOP; no other item has the number @slot
+ *	meanwhile. 1: run it; 0: nothing is to be done here, and in the first stage that there is no
+ *	such item, and no more will come; -errno: end the call
+ * @done: it has ended. 0: the item goes on to the next stage; 1: call @fill again; -errno: end the
+ *	call. Without @done a failure ends it
+ * @in_order: items pass one at a time, in their order; others wait in front
+ */
+struct kscope_stage {
+	int (*fill)(void *arg, __u64 item, unsigned int slot,
+		    struct kscope_desc *desc);
+	int (*done)(void *arg, __u64 item, unsigned int slot,
+		    const struct kscope_completion *done);
+	int in_order;
+};
+
+/*
+ * struct kscope_pipeline - stages that items pass one after the other
+ * @stages: an array
+ * @nr_stages: its length
+ * @slots: items at a time, each with a number below that; 0 for as many as the scope has room for
+ * @arg: for the callbacks
+ */
+struct kscope_pipeline {
+	const struct kscope_stage *stages;
+	unsigned int nr_stages;
+	unsigned int slots;
+	void *arg;
+};
+
+/*
+ * Let items pass the stages, each with one child at a time, until the first stage has no more.
+ * *@nr_through (may be NULL) is set to how many have passed all of them.
+ */
+int kscope_pipeline(struct kscope_scope *scope,
+		    const struct kscope_pipeline *pipeline, __u64 *nr_through);
+
 /* ---- Names: constant strings, "unknown" for numbers without one ---- */
 
 const char *kscope_op_name(unsigned int op);
