@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Copy a file: READ and WRITE children take turns in an ordered scope, which runs them in
- * the order of spawning. How much a READ gets is only known at the end, so each turn waits
- * for its READ.
+ * Copy a file: a pipeline with two stages, READ and WRITE, over a few blocks of memory. Several
+ * blocks are on their way at a time; what is in which of them, the slots say.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,70 +11,87 @@
 
 #include "kscope.h"
 
-#define CHUNK (256 * 1024)
+#define SLOTS 4
+#define BLOCK (256 * 1024)
 
-/* Run one child to its end. Returns the bytes it moved, or -errno. */
-static long run_child(struct kscope_scope *scope,
-		      const struct kscope_desc *desc)
+struct copy {
+	int from;
+	int to;
+	int buf;
+	int ended;
+	__u64 len[SLOTS]; /* bytes that were read */
+};
+
+static int fill_read(void *arg, __u64 item, unsigned int slot,
+		     struct kscope_desc *desc)
 {
-	struct kscope_completion done;
-	int ret = kscope_spawn(scope, desc, 1, NULL);
+	struct copy *copy = arg;
 
-	if (ret == 1)
-		ret = KSCOPE_RETRY(kscope_wait(scope, 1, 0));
-	if (ret < 0)
-		return ret;
-	if (!kscope_next(scope, &done))
+	kscope_prep_read(desc, copy->from, item * BLOCK, copy->buf,
+			 (__u64)slot * BLOCK, BLOCK);
+	return !copy->ended;
+}
+
+/* READ is only short at the end of the file. */
+static int read_done(void *arg, __u64 item, unsigned int slot,
+		     const struct kscope_completion *done)
+{
+	struct copy *copy = arg;
+
+	(void)item;
+	copy->len[slot] = done->done;
+	copy->ended |= done->done < BLOCK;
+	return done->status;
+}
+
+static int fill_write(void *arg, __u64 item, unsigned int slot,
+		      struct kscope_desc *desc)
+{
+	struct copy *copy = arg;
+
+	kscope_prep_write(desc, copy->to, item * BLOCK, copy->buf,
+			  (__u64)slot * BLOCK, copy->len[slot]);
+	return copy->len[slot] > 0;
+}
+
+static int write_done(void *arg, __u64 item, unsigned int slot,
+		      const struct kscope_completion *done)
+{
+	struct copy *copy = arg;
+
+	(void)item;
+	if (!done->status && done->done < copy->len[slot])
 		return -EIO;
-	return done.status ? done.status : (long)done.done;
+	return done->status;
 }
 
-static long copy_file(struct kscope_scope *scope, int buf, int from, int to)
+static int copy_file(int from, int to)
 {
-	struct kscope_desc desc;
-	__u64 off = 0;
-	long got, put;
-
-	for (;;) {
-		kscope_prep_read(&desc, from, off, buf, 0, CHUNK);
-		got = run_child(scope, &desc);
-		if (got <= 0)
-			break;
-		kscope_prep_write(&desc, to, off, buf, 0, (__u64)got);
-		put = run_child(scope, &desc);
-		if (put != got)
-			return put < 0 ? put : -EIO;
-		off += (__u64)got;
-	}
-	if (got < 0)
-		return got;
-	kscope_prep_fsync(&desc, to, KSCOPE_FSYNC_DATA);
-	return run_child(scope, &desc);
-}
-
-static long copy(int from, int to)
-{
-	static const struct kscope_scope_params params = {
-		.kind = KSCOPE_KIND_ORDERED,
-	};
 	KSCOPE_SCOPED(scope);
-	static char memory[CHUNK];
-	int dev = kscope_open();
-	long ret = dev;
+	static const struct kscope_stage stages[] = {
+		{ .fill = fill_read, .done = read_done },
+		{ .fill = fill_write, .done = write_done },
+	};
+	static char memory[SLOTS * BLOCK];
+	struct copy copy = { .from = from, .to = to };
+	struct kscope_pipeline pipeline = { stages, 2, SLOTS, &copy };
+	int dev = kscope_open(), ret = dev;
 
 	if (dev < 0)
 		return ret;
-	ret = kscope_scope_create(&scope, dev, &params);
+	ret = kscope_scope_create(&scope, dev, NULL);
 	kscope_close(dev);
-	if (!ret)
-		ret = kscope_buf_pin(&scope, memory, sizeof(memory), 0);
-	return ret < 0 ? ret : copy_file(&scope, (int)ret, from, to);
+	if (ret)
+		return ret;
+	copy.buf = kscope_buf_pin(&scope, memory, sizeof(memory), 0);
+	if (copy.buf < 0)
+		return copy.buf;
+	return kscope_pipeline(&scope, &pipeline, NULL);
 }
 
 int main(int argc, char **argv)
 {
-	int from, to;
-	long ret;
+	int from, to, ret;
 
 	if (argc != 3) {
 		fputs("Usage: copy FROM TO\n", stderr);
@@ -83,8 +99,8 @@ int main(int argc, char **argv)
 	}
 	from = open(argv[1], O_RDONLY | O_CLOEXEC);
 	to = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	ret = from < 0 || to < 0 ? -errno : copy(from, to);
+	ret = from < 0 || to < 0 ? -errno : copy_file(from, to);
 	if (ret < 0)
-		fprintf(stderr, "copy: %s\n", strerror((int)-ret));
+		fprintf(stderr, "copy: %s\n", strerror(-ret));
 	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

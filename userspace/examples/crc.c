@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * CRC-32C of the four quarters of a buffer, by four children at the same time.
+ * CRC-32C of each part of a buffer, several at the same time, told in their order.
  *
  * The scope is bound to the block: whatever way it is left, no child touches the memory
  * after that.
@@ -11,43 +11,44 @@
 
 #include "kscope.h"
 
-#define PARTS 4
-#define PART_BYTES (1024 * 1024)
+#define PARTS 16
+#define PART_BYTES (256 * 1024)
+#define AT_A_TIME 4
 
 static char memory[PARTS * PART_BYTES];
+
+static int next_part(void *arg, __u64 i, struct kscope_desc *desc)
+{
+	const int *buf = arg;
+
+	kscope_prep_crc32c(desc, *buf, i * PART_BYTES, PART_BYTES, 0);
+	return i < PARTS;
+}
+
+static int print_part(void *arg, __u64 i, const struct kscope_completion *done)
+{
+	(void)arg;
+	if (!done->status)
+		printf("part %llu: %08llx\n", (unsigned long long)i,
+		       (unsigned long long)done->value);
+	return done->status;
+}
 
 static int crc_of_parts(int dev)
 {
 	KSCOPE_SCOPED(scope);
-	KSCOPE_BATCH(batch, PARTS);
-	struct kscope_completion done;
-	struct kscope_desc *desc;
-	unsigned int i;
-	int buf, ret;
+	int buf;
+	const struct kscope_map map = { .next = next_part,
+					.done = print_part,
+					.arg = &buf,
+					.bound = AT_A_TIME,
+					.flags = KSCOPE_MAP_IN_ORDER };
+	int ret = kscope_scope_create(&scope, dev, NULL);
 
-	ret = kscope_scope_create(&scope, dev, NULL);
 	if (ret)
 		return ret;
 	buf = kscope_buf_pin(&scope, memory, sizeof(memory), 0);
-	if (buf < 0)
-		return buf;
-	for (i = 0; i < PARTS; i++) {
-		desc = kscope_batch_get(&batch);
-		kscope_prep_crc32c(desc, buf, (__u64)i * PART_BYTES, PART_BYTES,
-				   0);
-		desc->user_data = i;
-	}
-	ret = kscope_batch_spawn_wait(&scope, &batch, NULL, PARTS, 0);
-	if (ret < 0)
-		return ret;
-	while (kscope_next(&scope, &done)) {
-		if (done.status)
-			return done.status;
-		printf("part %llu: %08llx\n",
-		       (unsigned long long)done.user_data,
-		       (unsigned long long)done.value);
-	}
-	return 0;
+	return buf < 0 ? buf : kscope_map(&scope, &map);
 }
 
 int main(void)

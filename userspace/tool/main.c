@@ -11,6 +11,7 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
+	{ "copy", cmd_copy },
 	{ "info", cmd_info },
 	{ "sum", cmd_sum },
 };
@@ -21,6 +22,7 @@ static void usage(FILE *to)
 	      "Scoped asynchronous work on pinned memory, done by the kernel.\n"
 	      "\n"
 	      "Commands:\n"
+	      "  copy   copy a file, as cp does\n"
 	      "  info   show the module's version, operations and limits\n"
 	      "  sum    print or check digests of files, as sha256sum does\n"
 	      "\n"

@@ -10,6 +10,7 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Commands: argv[0] is the command's name; they return the exit status. */
+int cmd_copy(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_sum(int argc, char **argv);
 

@@ -5,7 +5,7 @@
 # The command line, info, and the examples.
 . "${0%/*}/tap.sh"
 
-plan 12
+plan 15
 
 says() {
 	local want=$1
@@ -30,7 +30,25 @@ copied() {
 	copy from to && cmp from to
 }
 check "example copy" copied
-check "example crc" says "part 3: [0-9a-f]" crc
+check "example crc" says "part 15: [0-9a-f]" crc
+
+mirrored() {
+	mirror one two three <from >../out/got || return 1
+	cmp from one && cmp from three && [ "$(grep -c "finished, 1000001 bytes" ../out/got)" = 3 ]
+}
+check "example mirror" mirrored
+first_block() {
+	nearest one two three 2>../out/err >../out/got || return 1
+	head -c 4096 from | cmp - ../out/got && grep -q -e "from one" -e "from two" -e "from three" ../out/err
+}
+check "example nearest" first_block
+told_apart() {
+	differ one two >../out/got && grep -q "the same" ../out/got || return 1
+	printf x | dd of=two bs=1 seek=999999 conv=notrunc 2>/dev/null
+	differ one two >../out/got
+	[ $? = 1 ] && grep -q "they differ" ../out/got
+}
+check "example differ" told_apart
 
 refusal() {
 	refused 8 >../out/got || return 1
