@@ -98,6 +98,23 @@ layout() {
 	clang-format --dry-run -Werror "${files[@]}"
 }
 
+# What docs/features.md names has to be there.
+features() {
+	local name
+	# shellcheck disable=SC2016 # these are no commands
+	grep -oE '`(kunit: [a-z_]+|[a-z_0-9]+_test|tool_[a-z]+)`' docs/features.md | tr -d '`' | sort -u | while read -r name; do
+		case $name in
+		kunit:*) [[ -e tests/kunit/${name#kunit: }_test.c ]] ;;
+		tool_*) [[ -e tests/selftests/tool/$name.sh ]] ;;
+		*) [[ -e tests/selftests/$name.c ]] ;;
+		esac || echo "docs/features.md: there is no test $name"
+	done
+	grep -E '^\|' docs/features.md | sed 's/.*|\([^|]*\)|$/\1/' | grep -oE '\b[0-9]+\b' | sort -u | while read -r name; do
+		compgen -G "tests/mutants/$name-*.patch" >/dev/null || echo "docs/features.md: there is no planted bug $name"
+	done
+}
+
+show features
 show kernel_style
 show user_style
 show sparse_and_warnings 6.12
