@@ -49,12 +49,11 @@ static void child_number(struct kscope_child *child)
 		child->piece = ++child->hash->nr_pieces;
 }
 
-/* Children that may block have a queue of their own. */
+/* Children that may block have a queue of their own, unless all begin in one order. */
 static bool goes_its_own_way(const struct kscope_scope *scope,
 			     const struct kscope_child *child)
 {
-	return scope->kind == KSCOPE_KIND_PARALLEL &&
-	       kscope_child_is_slow(child);
+	return kscope_child_queue(child) != kscope_scope_helped(scope);
 }
 
 /* Whether the spawner takes the batch: it is small, and a lane's place is free. */

@@ -100,9 +100,7 @@ int kscope_child_borrow(struct kscope_child *child,
 
 static void child_unpark(struct kscope_child *child)
 {
-	struct kscope_scope *scope = child->scope;
-	struct kscope_queue *queue =
-		kscope_child_is_slow(child) ? &scope->slow : &scope->quick;
+	struct kscope_queue *queue = kscope_child_queue(child);
 
 	kscope_life_unpark(&child->life);
 	list_move_tail(&child->node, &queue->ready);

@@ -72,6 +72,7 @@ static void scope_fop_show_fdinfo(struct seq_file *m, struct file *file)
 
 	seq_printf(m, "state:\t%u\nkind:\t%u\ncapacity:\t%u\n", query.state,
 		   query.kind, query.capacity);
+	seq_printf(m, "max_running:\t%u\n", scope->max_running);
 	seq_printf(m, "policy:\t%u\ncause:\t%u\ndeadline_ns:\t%llu\n",
 		   query.policy, query.cause, query.deadline_ns);
 	seq_printf(m,

@@ -411,6 +411,7 @@ struct kscope_nest {
  * @policy: C KSCOPE_POLICY_*
  * @flags: C KSCOPE_SCOPE_*
  * @claim_work: C bytes of work that are taken in one go; 0 for one child after the other
+ * @max_running: C children that may run at a time; 0 for no limit
  * @lock: A
  * @tally: S
  * @at_end: S what the end of a child may lead to: bits KSCOPE_END_*
@@ -422,7 +423,7 @@ struct kscope_nest {
  * @doomed: S children of a cancelled scope that were queued or parked
  * @claims: S of everybody who runs children
  * @quick: C children whose op does not block
- * @slow: C the others, and all of an ordered scope
+ * @slow: C the others; all, if they begin in one order
  * @helped: C the one where waiters find children to run: @slow if that has all
  * @lanes: C of both queues
  * @bufs: S table of @max_buffers entries
@@ -461,6 +462,7 @@ struct kscope_scope {
 	u32 policy;
 	u32 flags;
 	u32 claim_work;
+	u32 max_running;
 	spinlock_t lock; /* as the letter S says, above */
 	struct kscope_tally tally;
 	u32 at_end;
@@ -625,7 +627,7 @@ static inline bool kscope_scope_has(const struct kscope_scope *scope,
  * kscope_scope_helped() - where a scope's waiters find children to run
  * @scope: whose
  *
- * Return: the queue of those that do not block; that of an ordered scope has all.
+ * Return: the queue of those that do not block; or the one that has all.
  */
 static inline struct kscope_queue *
 kscope_scope_helped(const struct kscope_scope *scope)
@@ -653,6 +655,22 @@ static inline void kscope_queue_kick(struct kscope_queue *queue)
 
 /* claim.c */
 bool kscope_child_is_slow(const struct kscope_child *child);
+
+/**
+ * kscope_child_queue() - where a child waits for its turn
+ * @child: with its op, of a scope that is not inline
+ *
+ * Return: one of its scope's queues.
+ */
+static inline struct kscope_queue *
+kscope_child_queue(const struct kscope_child *child)
+{
+	struct kscope_scope *scope = child->scope;
+
+	if (scope->helped == &scope->slow || kscope_child_is_slow(child))
+		return &scope->slow;
+	return &scope->quick;
+}
 void kscope_claim_take(struct kscope_claim *claim, struct kscope_queue *queue);
 void kscope_claim_run(struct kscope_claim *claim);
 void kscope_children_end(struct kscope_scope *scope,

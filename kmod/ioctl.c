@@ -23,7 +23,7 @@
 /* Programs were built with these; see also tests/selftests/abi_layout.def. */
 static_assert(sizeof(struct kscope_info) == 56);
 static_assert(sizeof(struct kscope_op_info) == 72);
-static_assert(sizeof(struct kscope_scope_create) == 56);
+static_assert(sizeof(struct kscope_scope_create) == 64);
 static_assert(sizeof(struct kscope_buf_pin) == 24);
 static_assert(sizeof(struct kscope_buf_unpin) == 24);
 static_assert(sizeof(struct kscope_buf_reborrow) == 32);
@@ -138,6 +138,7 @@ static struct file *scope_file(const struct kscope_scope_create *args,
 		.flags = args->flags,
 		.deadline_ns = args->deadline_ns,
 		.grace_ns = args->grace_ns,
+		.max_running = args->max_running,
 		.user_data = args->user_data,
 	};
 	struct kscope_scope *scope;
@@ -164,7 +165,7 @@ static long handle_scope_create(struct call *call)
 	struct file *file;
 	int fd, ret;
 
-	if (args->flags & ~KSCOPE_SCOPE_TAKEN)
+	if (args->flags & ~KSCOPE_SCOPE_TAKEN || args->reserved)
 		return -EINVAL;
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)

@@ -26,6 +26,7 @@ struct kscope_scope;
  * @deadline_ns: CLOCK_MONOTONIC, when it is cancelled; 0 for never
  * @grace_ns: how long a fence waits, at most KSCOPE_GRACE_MAX; 0 for KSCOPE_GRACE_DEFAULT
  * @user_data: for its creator, who is told of it when it is in the way
+ * @max_running: of a parallel scope: children that may run at a time; 0 for no limit
  */
 struct kscope_scope_params {
 	u32 kind;
@@ -36,6 +37,7 @@ struct kscope_scope_params {
 	u64 deadline_ns;
 	u64 grace_ns;
 	u64 user_data;
+	u32 max_running;
 };
 
 /**

@@ -6,7 +6,8 @@
  * that only compute, slow ones for children that may block, each on a workqueue of its
  * own. A parallel scope has a queue for each class. An ordered scope has one queue with
  * one lane of each class, of which only one may be busy at a time, so that one child at a
- * time runs, in order.
+ * time runs, in order. So has a parallel scope with a limit: a few lanes of each class, of which
+ * so many may be busy, each with a child at a time.
  *
  * A lane is either idle, and on its queue's idle list, or busy: its work item is queued or
  * running. A busy lane makes claim after claim until the queue is empty, and then goes
@@ -182,20 +183,20 @@ static void queue_init(struct kscope_queue *queue, struct kscope_scope *scope,
 int kscope_lanes_create(struct kscope_scope *scope)
 {
 	u32 most = scope->kind == KSCOPE_KIND_INLINE ? 0 : scope->tally.entries;
-	bool ordered = scope->kind == KSCOPE_KIND_ORDERED;
+	u32 limit = scope->kind == KSCOPE_KIND_ORDERED ? 1 : scope->max_running;
 	u32 quick, slow;
 
-	if (ordered)
-		most = 1;
+	if (limit)
+		most = min(most, limit);
 	quick = min3(num_online_cpus(), KSCOPE_MAX_QUICK, most);
 	slow = min(KSCOPE_MAX_BLOCKING, most);
 	scope->lanes =
 		kvcalloc(quick + slow, sizeof(*scope->lanes), KSCOPE_GFP);
 	if (!scope->lanes)
 		return -ENOMEM;
-	if (ordered) {
+	if (limit) {
 		queue_init(&scope->quick, scope, NULL, 0, 0);
-		queue_init(&scope->slow, scope, scope->lanes, 1, 1);
+		queue_init(&scope->slow, scope, scope->lanes, quick, slow);
 		scope->helped = &scope->slow;
 	} else {
 		queue_init(&scope->quick, scope, scope->lanes, quick, 0);

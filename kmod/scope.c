@@ -117,7 +117,8 @@ static bool params_are_valid(const struct kscope_scope_params *params)
 	       params->policy <= KSCOPE_POLICY_FIRST_SUCCESS &&
 	       params->capacity && params->capacity <= KSCOPE_MAX_CAPACITY &&
 	       params->max_buffers <= KSCOPE_MAX_BUFFERS &&
-	       params->grace_ns <= KSCOPE_GRACE_MAX;
+	       params->grace_ns <= KSCOPE_GRACE_MAX &&
+	       (!params->max_running || params->kind == KSCOPE_KIND_PARALLEL);
 }
 
 static void scope_init(struct kscope_scope *scope,
@@ -126,7 +127,8 @@ static void scope_init(struct kscope_scope *scope,
 	scope->kind = params->kind;
 	scope->policy = params->policy;
 	scope->flags = params->flags;
-	scope->claim_work = KSCOPE_CLAIM;
+	scope->claim_work = params->max_running ? 0 : KSCOPE_CLAIM;
+	scope->max_running = params->max_running;
 	if (params->policy != KSCOPE_POLICY_COLLECT) {
 		scope->claim_work = 0;
 		scope->at_end = KSCOPE_END_DECIDES;

@@ -23,7 +23,7 @@
 #define MSEC 1000000ULL
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
-#define MAX_ARGS 14
+#define MAX_ARGS 16
 #define MAX_CALLS 32
 #define MAX_CORPUS 2000
 #define MAX_HISTORY 64

@@ -207,7 +207,9 @@ long run_create(struct ctx *ctx, const struct arg *args)
 		MAP,
 		DEADLINE,
 		GRACE,
-		USER
+		USER,
+		MOST,
+		RESERVED
 	};
 	struct kscope_scope_create create = {
 		.flags = value_of(&args[FLAGS]),
@@ -218,6 +220,8 @@ long run_create(struct ctx *ctx, const struct arg *args)
 		.capacity = value_of(&args[CAPACITY]),
 		.max_buffers = value_of(&args[BUFFERS]),
 		.user_data = value_of(&args[USER]),
+		.max_running = value_of(&args[MOST]),
+		.reserved = value_of(&args[RESERVED]),
 	};
 	long ret = ioctl_make(ctx, args, KSCOPE_IOC_SCOPE_CREATE, &create,
 			      sizeof(create));

@@ -146,12 +146,13 @@ struct kscope_info {
 #define KSCOPE_FEATURE_FENCE	(1ULL << 8)	/* KSCOPE_SCOPE_FENCE */
 #define KSCOPE_FEATURE_LEASES	(1ULL << 9)	/* leases are of ranges */
 #define KSCOPE_FEATURE_NESTED	(1ULL << 10)	/* nested scopes, KSCOPE_IOC_BUF_REBORROW */
+#define KSCOPE_FEATURE_MAX_RUNNING (1ULL << 11)	/* &kscope_scope_create.max_running */
 #define KSCOPE_FEATURES_ALL	(KSCOPE_FEATURE_ORDERED | KSCOPE_FEATURE_FILES | \
 				 KSCOPE_FEATURE_HASH | KSCOPE_FEATURE_INLINE | \
 				 KSCOPE_FEATURE_HELP | KSCOPE_FEATURE_POLICIES | \
 				 KSCOPE_FEATURE_DEADLINE | KSCOPE_FEATURE_GUARD | \
 				 KSCOPE_FEATURE_FENCE | KSCOPE_FEATURE_LEASES | \
-				 KSCOPE_FEATURE_NESTED)
+				 KSCOPE_FEATURE_NESTED | KSCOPE_FEATURE_MAX_RUNNING)
 
 /* Built-in operations; modules register theirs from KSCOPE_OP_PROVIDER on. */
 #define KSCOPE_OP_NOP		0	/* nothing */
@@ -246,6 +247,9 @@ struct kscope_op_info {
  * @grace_ns: in: how long KSCOPE_SCOPE_FENCE waits, at most KSCOPE_GRACE_MAX; 0 for
  *	KSCOPE_GRACE_DEFAULT
  * @user_data: in: what &kscope_blocker.user_data says of a nested scope, not looked at
+ * @max_running: in: children that may run at a time; 0 for as many as there are workers. Only
+ *	for KSCOPE_KIND_PARALLEL
+ * @reserved: 0
  *
  * The ioctl returns the scope's fd, which is close-on-exec.
  *
@@ -263,6 +267,9 @@ struct kscope_op_info {
  * A call that waits for completions helps first: it runs queued children of the scope itself,
  * as long as these do not block and are not large, and sleeps when there are none left that no
  * worker has taken. With KSCOPE_SCOPE_NO_HELP it sleeps at once.
+ *
+ * With @max_running children begin in the order of spawning, those that may block and those that
+ * do not alike, and so one that waits for a worker holds up those behind it.
  *
  * What a policy has cancelled is cancelled as by KSCOPE_CANCEL_SCOPE: from the end of the
  * deciding child on no other starts, and a join still waits for all. A child that was
@@ -293,6 +300,8 @@ struct kscope_scope_create {
 	__u64 deadline_ns;
 	__u64 grace_ns;
 	__u64 user_data;
+	__u32 max_running;
+	__u32 reserved;
 };
 
 #define KSCOPE_PIN_READ_ONLY	(1U << 0)	/* children shall only read it */

@@ -110,6 +110,8 @@ struct kscope_scope {
  * @deadline_ns: when the scope is cancelled, if it still lives; 0 for never
  * @grace_ns: how long KSCOPE_SCOPE_FENCE waits; 0 for KSCOPE_GRACE_DEFAULT
  * @user_data: what a blocker says if this one is nested and stands in the way
+ * @max_running: of a parallel scope: children that run at a time, and begin in the order of
+ *	spawning; 0 for no limit
  */
 struct kscope_scope_params {
 	unsigned int kind;
@@ -120,6 +122,7 @@ struct kscope_scope_params {
 	__u64 deadline_ns;
 	__u64 grace_ns;
 	__u64 user_data;
+	unsigned int max_running;
 };
 
 /*

@@ -64,6 +64,7 @@ static int create(int dev, const struct kscope_scope_params *params,
 					       DEFAULT_CAPACITY,
 		.max_buffers = params->max_buffers,
 		.user_data = params->user_data,
+		.max_running = params->max_running,
 	};
 	int fd = ioctl_ret(dev, KSCOPE_IOC_SCOPE_CREATE, &arg);
 
