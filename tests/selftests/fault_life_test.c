@@ -168,12 +168,22 @@ static int live_begin(struct world *w, unsigned int kind)
 	return ret < 0 ? ret : 0;
 }
 
+/* Each has its own bytes. */
+static void spawn_fills(struct world *w, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		w->descs[w->accepted + i] = desc_fill(w->buf, i * 64, 64, 7);
+	do_spawn(w, nr);
+}
+
 /* create, pin, spawn, perhaps cancel, join, release, close */
 static void live(struct world *w, unsigned int kind, bool cancel)
 {
 	if (live_begin(w, kind))
 		return;
-	do_spawn_same(w, desc_fill(w->buf, 0, PIECE, 7), 17);
+	spawn_fills(w, 17);
 	do_spawn_same(w, desc_sleep(0, cancel ? far_future() : 1), 1);
 	if (cancel)
 		do_cancel(w, KSCOPE_CANCEL_SCOPE, 0, 0);
