@@ -671,6 +671,7 @@ kscope_child_queue(const struct kscope_child *child)
 		return &scope->slow;
 	return &scope->quick;
 }
+
 void kscope_claim_take(struct kscope_claim *claim, struct kscope_queue *queue);
 void kscope_claim_run(struct kscope_claim *claim);
 void kscope_children_end(struct kscope_scope *scope,

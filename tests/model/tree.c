@@ -537,14 +537,16 @@ static void print_world(const struct world *w)
 {
 	int i;
 
-	for (i = 0; i < NR; i++)
+	for (i = 0; i < NR; i++) {
 		printf("\t\t%d: owner %u, state %u, cause %u%s, ", i,
 		       w->s[i].owner, w->s[i].state, w->s[i].cause,
 		       w->s[i].sealed ? " for good" : "");
-	printf("%u running, %u told, %u nested%s%s%s, walk %d\n",
-	       w->s[i].running, w->s[i].told, w->s[i].nested,
-	       w->s[i].linked ? ", linked" : "", w->s[i].live ? ", live" : "",
-	       w->s[i].ended ? ", ended" : "", w->s[i].walk - 1);
+		printf("%u running, %u told, %u nested%s%s%s, walk %d\n",
+		       w->s[i].running, w->s[i].told, w->s[i].nested,
+		       w->s[i].linked ? ", linked" : "",
+		       w->s[i].live ? ", live" : "",
+		       w->s[i].ended ? ", ended" : "", w->s[i].walk - 1);
+	}
 }
 
 static void print_way(__u32 to)

@@ -94,9 +94,10 @@ TEST_F(running, no_more_than_that_sleep_at_a_time)
 TEST_F(running, without_a_limit_all_of_them_do)
 {
 	begin(_metadata, self, 0, 0);
-	prep_sleeps(self, 100);
+	prep_sleeps(self, 3600000);
 	ASSERT_EQ(MANY, spawn(self->scope.fd, self->descs, MANY));
 	EXPECT_EQ(0, wait_running(self->scope.fd, MANY));
+	ASSERT_EQ(0, cancel_scope(self->scope.fd));
 	ASSERT_EQ(0, join(self->scope.fd));
 }
 
@@ -167,9 +168,10 @@ TEST_F(running, they_begin_in_the_order_of_spawning)
 	}
 	for (i = 0; i < MANY; i++)
 		self->descs[i].flags = 0;
-	for (i = 2; i < MANY; i += 3)
-		self->descs[i] = desc_crc32c(self->buf, 0, LEN, 0),
+	for (i = 2; i < MANY; i += 3) {
+		self->descs[i] = desc_crc32c(self->buf, 0, LEN, 0);
 		self->descs[i].user_data = i;
+	}
 	for (round = 0; round < 20; round++) {
 		ASSERT_EQ(MANY, spawn(self->scope.fd, self->descs, MANY));
 		ASSERT_EQ(0, join(self->scope.fd));
