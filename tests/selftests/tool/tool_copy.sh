@@ -41,17 +41,17 @@ blocks() {
 	stat -c %b "$1"
 }
 
-# A mebibyte of data behind 64 of nothing, and another 64 at the end
+# A mebibyte of data behind 8 of nothing, and another 8 at the end
 sparse() {
 	rm -f from to
 	bytes 1048576 >from.data
-	truncate -s 64M from && cat from.data >>from && truncate -s 129M from
+	truncate -s 8M from && cat from.data >>from && truncate -s 17M from
 	copied -v from to && cmp from to && [ "$(blocks to)" -lt 4096 ]
 }
 check "holes stay holes" sparse
 all_hole() {
 	rm -f from to
-	truncate -s 50M from
+	truncate -s 8M from
 	copied from to && cmp from to && [ "$(blocks to)" -lt 64 ]
 }
 check "a file that is one hole" all_hole
