@@ -176,6 +176,28 @@ TEST_F(combine, race_is_won_by_the_first_and_the_others_are_gone)
 	EXPECT_EQ(-EINVAL, kscope_race(&self->scope, self->descs, 0, NULL));
 }
 
+/* Those that have ended when one is refused count, each once. */
+TEST_F(combine, race_is_won_although_one_is_refused)
+{
+	const struct kscope_scope_params params = { .kind = KSCOPE_KIND_INLINE,
+						    .capacity = 4 };
+	struct kscope_scope scope = KSCOPE_SCOPE_INIT;
+	struct kscope_completion won = {};
+
+	ASSERT_EQ(0, kscope_scope_create(&scope, self->dev, &params));
+	prep_nops(self);
+	prep_bad(&self->descs[2]);
+	EXPECT_EQ(0, kscope_race(&scope, self->descs, 3, &won));
+	EXPECT_EQ(1000, won.user_data);
+	EXPECT_EQ(0, kscope_scope_end(&scope));
+}
+
+TEST_F(combine, race_that_all_lose_says_why)
+{
+	prep_bad(&self->descs[0]);
+	EXPECT_EQ(-ENOENT, kscope_race(&self->scope, self->descs, 1, NULL));
+}
+
 TEST_F(combine, race_of_more_than_there_is_room_for_begins_with_the_first)
 {
 	prep_nops(self);
@@ -227,6 +249,17 @@ TEST_F(combine, for_each_ends_early_and_takes_the_rest_with_it)
 	EXPECT_EQ(-EILSEQ, kscope_for_each(&self->scope, self->descs, NR, 0,
 					   note, self));
 	EXPECT_GE(5, self->ended);
+}
+
+TEST_F(combine, callback_that_has_ended_it_is_not_called_again)
+{
+	prep_nops(self);
+	prep_bad(&self->descs[5]);
+	self->stop_at = 0;
+	self->stop_with = 42;
+	EXPECT_EQ(42,
+		  kscope_for_each(&self->scope, self->descs, 6, 0, note, self));
+	EXPECT_EQ(0, self->order[self->ended - 1]);
 }
 
 TEST_F(combine, for_each_without_a_callback_ends_with_the_first_failure)

@@ -513,7 +513,8 @@ int kscope_for_each(struct kscope_scope *scope, const struct kscope_desc *descs,
  * @arg: for both
  * @bound: children at a time, those included that have ended and wait for their turn in @done; 0
  *	for as many as there is room for
- * @flags: KSCOPE_MAP_IN_ORDER: call @done in the order of @next
+ * @flags: KSCOPE_MAP_IN_ORDER: call @done in the order of @next; if the call ends early, not for
+ *	those whose turn has not come
  */
 struct kscope_map {
 	int (*next)(void *arg, __u64 i, struct kscope_desc *desc);

@@ -187,7 +187,8 @@ int kscope_run(struct kscope_scope *scope, const struct kscope_desc *descs,
 struct racing {
 	struct kscope_completion *done;
 	__u64 winner;
-	int error;
+	int failed;
+	int cancelled;
 };
 
 static int race_done(void *arg, __u64 i, const struct kscope_completion *done)
@@ -195,8 +196,9 @@ static int race_done(void *arg, __u64 i, const struct kscope_completion *done)
 	struct racing *racing = arg;
 
 	if (done->status) {
-		if (!racing->error)
-			racing->error = done->status;
+		if (!racing->failed && done->outcome == KSCOPE_FAILED)
+			racing->failed = done->status;
+		racing->cancelled = -ECANCELED;
 		return 0;
 	}
 	racing->winner = i;
@@ -216,5 +218,7 @@ int kscope_race(struct kscope_scope *scope, const struct kscope_desc *descs,
 	ret = kscope_for_each(scope, descs, nr, 0, race_done, &racing);
 	if (ret == 1)
 		return (int)racing.winner;
-	return racing.error ? racing.error : ret;
+	if (racing.failed)
+		return racing.failed;
+	return ret ? ret : racing.cancelled;
 }

@@ -310,6 +310,7 @@ static void land(struct pipe *pipe)
 {
 	struct kscope_completion done;
 	struct flight *flight;
+	unsigned int slot;
 
 	if (!pipe->nr_flying)
 		return;
@@ -317,9 +318,10 @@ static void land(struct pipe *pipe)
 	KSCOPE_RETRY(kscope_join(pipe->scope, 0, NULL));
 	while (kscope_next(pipe->scope, &done)) {
 		flight = flight_of(pipe, &done);
-		if (flight && !pipe->mute)
-			judge(pipe, (unsigned int)(flight - pipe->flights),
-			      &done);
+		if (!flight || pipe->mute)
+			continue;
+		slot = (unsigned int)(flight - pipe->flights);
+		pipe->mute = judge(pipe, slot, &done) < 0;
 	}
 }
 

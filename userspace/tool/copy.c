@@ -89,6 +89,15 @@ static bool is_fit(const struct side *side)
 	return false;
 }
 
+/* The same file, whatever its name stands for by now. Return: -1 if that cannot be */
+static int open_direct(int fd, int access)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, access | O_DIRECT | O_CLOEXEC);
+}
+
 static bool open_source(struct side *side, bool cached)
 {
 	side->fd = open(side->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -99,8 +108,7 @@ static bool open_source(struct side *side, bool cached)
 	if (!is_fit(side))
 		return false;
 	if (!cached)
-		side->direct =
-			open(side->name, O_RDONLY | O_DIRECT | O_CLOEXEC);
+		side->direct = open_direct(side->fd, O_RDONLY);
 	return true;
 }
 
@@ -149,7 +157,7 @@ static bool open_dest(struct side *side, const struct side *from,
 	if (S_ISREG(side->st.st_mode) && ftruncate(side->fd, 0))
 		return fail("truncate", side);
 	if (!options->cached)
-		side->direct = open(side->name, access | O_DIRECT | O_CLOEXEC);
+		side->direct = open_direct(side->fd, access);
 	return true;
 }
 
@@ -215,9 +223,6 @@ int cmd_copy(int argc, char **argv)
 	from.name = argv[optind];
 	to.name = argv[optind + 1];
 	well = copy(&options, &from, &to);
-	if (stop_signal)
-		message("interrupted: %s is not complete; copy it again, or remove it",
-			quote_name(to.name));
 	side_close(&from);
 	well = side_close(&to) && well;
 	if (stop_signal)

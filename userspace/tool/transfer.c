@@ -161,6 +161,12 @@ static const struct kscope_stage stages[] = {
 	{ .fill = fill_write, .done = write_done },
 };
 
+/* Files whose contents are made as they are read have no blocks, and no bytes either. */
+static bool has_holes(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && st->st_blocks * 512 < st->st_size;
+}
+
 int copy_bytes(struct copier *copier, struct side *from, struct side *to,
 	       __u64 *end)
 {
@@ -169,7 +175,7 @@ int copy_bytes(struct copier *copier, struct side *from, struct side *to,
 		.from = from,
 		.to = to,
 		.end = ~0ULL,
-		.holes = S_ISREG(to->st.st_mode),
+		.holes = S_ISREG(to->st.st_mode) && has_holes(&from->st),
 	};
 	const struct kscope_pipeline pipeline = {
 		.stages = stages,
@@ -180,7 +186,10 @@ int copy_bytes(struct copier *copier, struct side *from, struct side *to,
 	int ret = kscope_pipeline(&copier->scope, &pipeline, NULL);
 
 	*end = t.end;
-	if (ret && !stop_signal)
+	if (ret && stop_signal)
+		message("interrupted: %s is not complete; copy it again, or remove it",
+			quote_name(to->name));
+	else if (ret)
 		message("error %s %s: %s", t.doing ? t.doing : "copying",
 			quote_name(t.at ? t.at->name : from->name),
 			strerror(-ret));

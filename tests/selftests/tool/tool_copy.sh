@@ -5,7 +5,7 @@
 # copy: what cp leaves, kscope copy leaves as well.
 . "${0%/*}/tap.sh"
 
-plan 37
+plan 39
 
 # copied ARGUMENT...: `kscope copy` says nothing and succeeds
 copied() {
@@ -90,6 +90,8 @@ check "a directory is no file" refuses "neither a file nor a block device" dir t
 check "a device is no file" refuses "/dev/null is neither a file" from /dev/null
 mkfifo pipe
 check "a pipe is no file" refuses "neither a file nor a block device" pipe to
+check "a file of procfs is refused" refuses "error" /proc/sys/kernel/hostname to
+check "a file of procfs is refused, verified" refuses "error" -v /proc/sys/kernel/ostype to
 check "one operand" refuses "missing destination file operand" from
 check "no operand" refuses "missing file operand"
 check "three operands" refuses "more than two" from to there
