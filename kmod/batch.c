@@ -87,13 +87,20 @@ static __always_inline void child_admit(struct kscope_child *child,
 	child->spawned_ns = now;
 }
 
-/* A child that has its slot, but not its leases */
+/* A child that is accepted, but has not all that it waits for */
+static void child_wait(struct kscope_child *child)
+{
+	kscope_life_park(&child->life);
+	list_move_tail(&child->node, &child->scope->parked);
+	child_number(child);
+	kscope_tie_park(child);
+}
+
 static noinline void child_park(struct kscope_child *child,
 				struct kscope_op *op, u64 user_data, u64 now)
 {
 	child_admit(child, op, user_data, now, QUEUE);
-	kscope_life_park(&child->life);
-	list_move_tail(&child->node, &child->scope->parked);
+	child_wait(child);
 }
 
 static __always_inline void tally_admit(struct kscope_tally *tally, u32 nr,
@@ -146,16 +153,26 @@ static noinline void batch_stop(struct kscope_batch *batch, u32 nr, int error)
 		batch->nr_blockers = batch_name_blockers(batch, nr);
 }
 
+/* Where there are ties each child is counted before the next one is looked at. */
+static void admit_tied(struct kscope_child *child, struct kscope_draft *draft,
+		       bool drains, enum admission how)
+{
+	draft->child = child;
+	if (!drains)
+		kscope_epoch_join(child);
+	tally_admit(&child->scope->tally, 1, how);
+}
+
 /*
  * The pass over the batch, which has @nr. It puts those that stay together on @children, and cuts
  * the batch before the first that is refused. Return: how many stay together, or go to a queue
  */
-static __always_inline u32 batch_admit(struct kscope_batch *batch, u32 nr,
-				       struct list_head *children,
-				       enum admission how)
+static __always_inline u32 batch_pass(struct kscope_batch *batch, u32 nr,
+				      struct list_head *children,
+				      enum admission how, bool tied)
 {
 	struct kscope_scope *scope = batch->scope;
-	const struct kscope_draft *draft = batch->drafts;
+	struct kscope_draft *draft = batch->drafts;
 	const struct kscope_desc *desc = batch->descs;
 	const struct kscope_desc *end = desc + nr;
 	struct list_head *last = &scope->free;
@@ -170,10 +187,12 @@ static __always_inline u32 batch_admit(struct kscope_batch *batch, u32 nr,
 		child = slot_after(scope, last);
 		if (op->plain) {
 			child_admit(child, op, desc->user_data, now, how);
+			if (tied)
+				admit_tied(child, draft, false, how);
 			last = &child->node;
 			continue;
 		}
-		ret = kscope_child_furnish(child, scope, draft, desc);
+		ret = kscope_child_furnish(child, scope, draft, desc, now);
 		if (ret) {
 			batch_stop(batch, desc - batch->descs, ret);
 			break;
@@ -181,9 +200,16 @@ static __always_inline u32 batch_admit(struct kscope_batch *batch, u32 nr,
 		if (how != RESERVE && unlikely(child->waits)) {
 			child_park(child, op, desc->user_data, now);
 			nr_parked++;
+			if (tied)
+				admit_tied(child, draft,
+					   desc->flags & KSCOPE_CHILD_DRAIN,
+					   QUEUE);
 			continue;
 		}
 		child_admit(child, op, desc->user_data, now, how);
+		if (tied)
+			admit_tied(child, draft,
+				   desc->flags & KSCOPE_CHILD_DRAIN, how);
 		if (how != RESERVE)
 			child_number(child);
 		if (how == QUEUE && goes_its_own_way(scope, child))
@@ -191,11 +217,28 @@ static __always_inline u32 batch_admit(struct kscope_batch *batch, u32 nr,
 		else
 			last = &child->node;
 	}
-	tally_admit(&scope->tally, batch->nr - nr_parked, how);
-	if (unlikely(nr_parked))
+	if (!tied)
+		tally_admit(&scope->tally, batch->nr - nr_parked, how);
+	if (!tied && unlikely(nr_parked))
 		tally_admit(&scope->tally, nr_parked, QUEUE);
 	cut_first(children, &scope->free, last);
 	return batch->nr - nr_parked;
+}
+
+static noinline u32 batch_pass_tied(struct kscope_batch *batch, u32 nr,
+				    struct list_head *children,
+				    enum admission how)
+{
+	return batch_pass(batch, nr, children, how, true);
+}
+
+static __always_inline u32 batch_admit(struct kscope_batch *batch, u32 nr,
+				       struct list_head *children,
+				       enum admission how)
+{
+	if (unlikely(batch->tied || batch->scope->at_end & KSCOPE_END_TIES))
+		return batch_pass_tied(batch, nr, children, how);
+	return batch_pass(batch, nr, children, how, false);
 }
 
 /* What is wrong with the descriptor itself comes first. */
@@ -313,7 +356,17 @@ static __always_inline int batch_settle(struct kscope_batch *batch)
 	batch->enough = false;
 	if (batch->mine)
 		batch_run(batch);
+	else if (unlikely(batch->tied)) /* there may be chores */
+		kscope_scope_notify(batch->scope);
 	return batch->nr ?: batch->error;
+}
+
+static void batch_move_in(struct kscope_batch *batch, struct kscope_bay *bay)
+{
+	batch->bay = bay;
+	batch->room = bay->descs;
+	batch->drafts = bay->drafts;
+	batch->max = KSCOPE_BATCH;
 }
 
 /**
@@ -336,10 +389,42 @@ void kscope_batch_use_bay(struct kscope_batch *batch)
 		clear_bit_unlock(0, &scope->bay_busy);
 		return;
 	}
-	batch->bay = scope->bay;
-	batch->room = scope->bay->descs;
-	batch->drafts = scope->bay->drafts;
-	batch->max = KSCOPE_BATCH;
+	batch_move_in(batch, scope->bay);
+}
+
+/**
+ * kscope_batch_leave_bay() - undo kscope_batch_use_bay(), or kscope_batch_link()
+ * @batch: with a bay
+ */
+void kscope_batch_leave_bay(struct kscope_batch *batch)
+{
+	if (batch->bay == batch->scope->bay)
+		clear_bit_unlock(0, &batch->scope->bay_busy);
+	else
+		kfree(batch->bay);
+}
+
+/**
+ * kscope_batch_link() - let descriptors of a call name earlier ones
+ * @batch: begun
+ * @nr: how many children the call wants, at most KSCOPE_MAX_LINKED; they all come in this batch
+ *
+ * Context: process context; may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int kscope_batch_link(struct kscope_batch *batch, u32 nr)
+{
+	struct kscope_bay *bay;
+
+	static_assert(KSCOPE_MAX_LINKED <= KSCOPE_BATCH);
+	batch->linked = true;
+	if (nr <= batch->max)
+		return 0;
+	bay = kmalloc(sizeof(*bay), KSCOPE_GFP);
+	if (!bay)
+		return -ENOMEM;
+	batch_move_in(batch, bay);
+	return 0;
 }
 
 /**
@@ -409,8 +494,11 @@ static void batch_abort(struct kscope_batch *batch)
 	lockdep_assert_held(&scope->lock);
 	list_for_each_entry(child, &batch->children, node) {
 		kscope_life_abort(&child->life);
+		child->status = KSCOPE_STATUS_NEVER;
 		if (!child->op->plain)
 			kscope_child_drop(child);
+		if (scope->at_end & KSCOPE_END_TIES)
+			kscope_tie_end(child, false);
 	}
 	kscope_tally_abort(&scope->tally, batch->nr);
 	kscope_line_grant(scope);
@@ -445,8 +533,7 @@ static u32 batch_publish(struct kscope_batch *batch)
 		kscope_carry_pack(&child->carry);
 		child->spawned_ns = batch->now;
 		if (!child->op->plain && child->waits) {
-			kscope_life_park(&child->life);
-			list_move_tail(&child->node, &scope->parked);
+			child_wait(child);
 			nr--;
 			continue;
 		}
@@ -516,6 +603,16 @@ static int spawn_some(struct kscope_batch *batch, u64 *handles)
 	return ret > 0 ? kscope_batch_publish(batch) : ret;
 }
 
+static bool descs_are_linked(const struct kscope_desc *descs, u32 nr)
+{
+	const struct kscope_desc *end = descs + nr;
+
+	for (; descs < end; descs++)
+		if (descs->after && descs->after < KSCOPE_MAX_CAPACITY)
+			return true;
+	return false;
+}
+
 static int spawn_all(struct kscope_batch *batch,
 		     const struct kscope_desc *descs, u32 nr, u64 *handles)
 {
@@ -524,12 +621,14 @@ static int spawn_all(struct kscope_batch *batch,
 
 	while (done < nr && !ret) {
 		batch->descs = descs + done;
-		batch->nr = min(nr - done, kscope_limit(batch->max));
+		batch->nr = min(nr - done, kscope_batch_room(batch));
 		ret = spawn_some(batch, handles ? handles + done : NULL);
 		if (ret < 0)
 			break;
 		done += ret;
 		ret = batch->error;
+		if (batch->linked)
+			break;
 	}
 	return done ?: ret;
 }
@@ -542,7 +641,7 @@ static int spawn_all(struct kscope_batch *batch,
  * @handles: receives the handles of those that are accepted; may be NULL
  *
  * Context: process context; may sleep. A file operation takes its fd from the calling task.
- * An inline scope's children are run here.
+ * An inline scope's children are run here. Up to KSCOPE_MAX_LINKED may name each other.
  * Return: how many were accepted: up to the first that is refused. If that is the first of
  * all, its errno as in the ABI's table.
  */
@@ -554,7 +653,11 @@ int kscope_child_spawn(struct kscope_scope *scope,
 
 	kscope_batch_begin(&batch, scope, nr, 0);
 	batch.help = false;
-	ret = spawn_all(&batch, descs, nr, handles);
+	ret = nr <= KSCOPE_MAX_LINKED && descs_are_linked(descs, nr) ?
+		      kscope_batch_link(&batch, nr) :
+		      0;
+	if (!ret)
+		ret = spawn_all(&batch, descs, nr, handles);
 	kscope_batch_end(&batch);
 	return ret;
 }

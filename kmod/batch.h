@@ -17,9 +17,11 @@
  * @file: with a reference; NULL unless the op takes one. Not set if @op is plain, like
  *	@file_error
  * @file_error: why there is no file although the op takes one; it is reported in its turn
+ * @child: that it has become, for those that come after it. Only set if the batch is tied
  */
 struct kscope_draft {
 	struct kscope_op *op;
+	struct kscope_child *child;
 	struct file *file;
 	int file_error;
 };
@@ -45,13 +47,15 @@ struct kscope_bay {
  * @mine: it has taken them, and runs them
  * @min_complete: what it is going to wait for, or 0
  * @enough: it is there already, after this batch
+ * @linked: descriptors may name earlier ones, as all of the call are here
+ * @tied: a child comes after others, or has a deadline
  * @work: bytes of work, with what each child costs besides
  * @now: CLOCK_MONOTONIC, when they are spawned
  * @blockers: where those in the way of a lease are named
  * @nr_blockers: in: room there. out: how many, if the first one is refused
  * @children: those that are reserved, in order
  * @claim: those that the caller has taken to run them itself
- * @bay: of the scope, if it is used
+ * @bay: of the scope, if it is used; or one of its own
  * @room: where descriptors can be copied to
  * @max: how many fit there
  * @few_descs: room if there is no bay
@@ -66,6 +70,8 @@ struct kscope_batch {
 	bool help;
 	bool mine;
 	bool enough;
+	bool linked;
+	bool tied;
 	u32 min_complete;
 	u64 work;
 	u64 now;
@@ -92,15 +98,16 @@ u32 kscope_draft_blockers(struct kscope_scope *scope,
 			  struct kscope_blocker *blockers, u32 max);
 int kscope_child_furnish(struct kscope_child *child, struct kscope_scope *scope,
 			 const struct kscope_draft *draft,
-			 const struct kscope_desc *desc);
+			 const struct kscope_desc *desc, u64 now);
 
 #define KSCOPE_DESC_WORDS (sizeof(struct kscope_desc) / sizeof(u64))
 
-/* No bit is set that an op to which nothing but user_data means anything does not take. */
-static inline bool kscope_desc_is_bare(const struct kscope_desc *desc)
+/* Says the descriptor nothing but user_data, and an op that begins with that word */
+static inline bool kscope_desc_is_bare(const struct kscope_desc *desc,
+				       u64 first)
 {
 	const u64 *words = (const u64 *)desc;
-	u64 found = desc->flags | desc->op_flags;
+	u64 found = words[0] ^ first;
 	size_t i;
 
 	static_assert(offsetof(struct kscope_desc, user_data) == sizeof(u64));
@@ -110,6 +117,19 @@ static inline bool kscope_desc_is_bare(const struct kscope_desc *desc)
 	return !found;
 }
 
+static inline u64 kscope_op_first_word(const struct kscope_op *op)
+{
+	const union {
+		struct {
+			u16 op, flags, op_flags, hash;
+		};
+		u64 word;
+	} first = { { .op = op->number } };
+
+	static_assert(offsetof(struct kscope_desc, hash) == 3 * sizeof(u16));
+	return first.word;
+}
+
 /* Drafts of one plain op in a row need no reference. Return: how many there are, of at most @nr */
 static __always_inline u32 kscope_draft_plain(struct kscope_batch *batch, u32 i,
 					      u32 nr, struct kscope_op *op)
@@ -117,9 +137,9 @@ static __always_inline u32 kscope_draft_plain(struct kscope_batch *batch, u32 i,
 	const struct kscope_desc *first = &batch->descs[i], *desc = first;
 	const struct kscope_desc *end = first + nr;
 	struct kscope_draft *draft = &batch->drafts[i];
+	u64 word = kscope_op_first_word(op);
 
-	while (desc < end && desc->op == op->number &&
-	       kscope_desc_is_bare(desc)) {
+	while (desc < end && kscope_desc_is_bare(desc, word)) {
 		draft->op = op;
 		draft++;
 		desc++;
@@ -152,6 +172,7 @@ static __always_inline void kscope_batch_draft(struct kscope_batch *batch)
 
 	batch->work = 0;
 	batch->error = 0;
+	batch->tied = false;
 	if (number < KSCOPE_NR_BUILTIN)
 		nr = kscope_draft_first(batch, kscope_op_get(number));
 	if (unlikely(nr < batch->nr))
@@ -160,6 +181,8 @@ static __always_inline void kscope_batch_draft(struct kscope_batch *batch)
 
 /* batch.c */
 void kscope_batch_use_bay(struct kscope_batch *batch);
+void kscope_batch_leave_bay(struct kscope_batch *batch);
+int kscope_batch_link(struct kscope_batch *batch, u32 nr);
 int kscope_batch_spawn(struct kscope_batch *batch);
 int kscope_batch_reserve(struct kscope_batch *batch, u64 *handles);
 int kscope_batch_publish(struct kscope_batch *batch);
@@ -186,6 +209,7 @@ static inline void kscope_batch_begin(struct kscope_batch *batch,
 	batch->min_complete = min_complete;
 	batch->nr_blockers = 0;
 	batch->bay = NULL;
+	batch->linked = false;
 	batch->room = batch->few_descs;
 	batch->drafts = batch->few_drafts;
 	batch->max = KSCOPE_FEW;
@@ -195,13 +219,24 @@ static inline void kscope_batch_begin(struct kscope_batch *batch,
 }
 
 /**
+ * kscope_batch_room() - how many descriptors go into the next batch at most
+ * @batch: begun
+ *
+ * Return: at least 1.
+ */
+static inline u32 kscope_batch_room(const struct kscope_batch *batch)
+{
+	return batch->linked ? batch->max : kscope_limit(batch->max);
+}
+
+/**
  * kscope_batch_end() - undo kscope_batch_begin()
  * @batch: that is spawned or aborted
  */
 static inline void kscope_batch_end(struct kscope_batch *batch)
 {
 	if (batch->bay)
-		clear_bit_unlock(0, &batch->scope->bay_busy);
+		kscope_batch_leave_bay(batch);
 }
 
 #endif /* KSCOPE_BATCH_H */

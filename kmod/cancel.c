@@ -16,10 +16,20 @@
 
 #define CANCEL_BURST 64
 
-static void child_cancel(struct kscope_child *child, u8 cause,
-			 struct kscope_cancel_counts *counts)
+/**
+ * kscope_child_tell() - ask a child to end early
+ * @child: of any phase
+ * @cause: KSCOPE_CAUSE_*
+ * @counts: added to
+ *
+ * Context: under the scope's lock; kscope_scope_notify() comes after it is dropped.
+ */
+void kscope_child_tell(struct kscope_child *child, u8 cause,
+		       struct kscope_cancel_counts *counts)
 {
 	LIST_HEAD(ended);
+
+	lockdep_assert_held(&child->scope->lock);
 
 	switch (kscope_life_cancel(&child->life, cause)) {
 	case KSCOPE_VERDICT_ENDS:
@@ -34,6 +44,7 @@ static void child_cancel(struct kscope_child *child, u8 cause,
 		wake_up_var(child);
 		if (child->op->cancel)
 			child->op->cancel(child);
+		kscope_grace_begin(child->scope);
 		counts->told++;
 		break;
 	case KSCOPE_VERDICT_ALREADY:
@@ -44,8 +55,13 @@ static void child_cancel(struct kscope_child *child, u8 cause,
 	}
 }
 
-/* Others wait for the lock as well as for the CPU. */
-static void give_way(struct kscope_scope *scope)
+/**
+ * kscope_scope_give_way() - others wait for the lock as well as for the CPU
+ * @scope: whose
+ *
+ * Context: process context, under the scope's lock, which is let go and taken again.
+ */
+void kscope_scope_give_way(struct kscope_scope *scope)
 {
 	spin_unlock(&scope->lock);
 	cond_resched();
@@ -61,7 +77,7 @@ static int cancel_one(struct kscope_scope *scope, u64 handle,
 	spin_lock(&scope->lock);
 	child = kscope_child_lookup(scope, handle);
 	if (child)
-		child_cancel(child, KSCOPE_CAUSE_CALLER, counts);
+		kscope_child_tell(child, KSCOPE_CAUSE_CALLER, counts);
 	spin_unlock(&scope->lock);
 	if (!child)
 		return -ENOENT;
@@ -89,9 +105,9 @@ static int cancel_meant(struct kscope_scope *scope, u32 what, u64 target,
 	for (slot = 0; slot < scope->nr_touched; slot++) {
 		child = &scope->slots[slot];
 		if (child_is_meant(child, what, target))
-			child_cancel(child, KSCOPE_CAUSE_CALLER, counts);
+			kscope_child_tell(child, KSCOPE_CAUSE_CALLER, counts);
 		if (!((slot + 1) % kscope_limit(CANCEL_BURST)))
-			give_way(scope);
+			kscope_scope_give_way(scope);
 	}
 	spin_unlock(&scope->lock);
 	if (counts->never_started || counts->told || counts->already)
@@ -99,21 +115,49 @@ static int cancel_meant(struct kscope_scope *scope, u32 what, u64 target,
 	return -ENOENT;
 }
 
+/* Those that have lost their shields are told what has taken these. */
+static u8 child_cause(const struct kscope_child *child)
+{
+	if (!child->op->plain && child->desc.flags & KSCOPE_CHILD_SHIELDED)
+		return KSCOPE_CAUSE_CLOSE;
+	return child->scope->tally.cause;
+}
+
+/* It is doomed with the others, but goes back to where it was. */
+static noinline void child_spare(struct kscope_child *child)
+{
+	struct kscope_scope *scope = child->scope;
+	struct kscope_queue *queue = kscope_child_queue(child);
+
+	if (child->life.phase == KSCOPE_PHASE_PARKED) {
+		list_move_tail(&child->node, &scope->parked);
+		return;
+	}
+	list_move_tail(&child->node, &queue->ready);
+	kscope_queue_kick(queue);
+}
+
 /* End some of the doomed. */
 static u32 cancel_burst(struct kscope_scope *scope)
 {
+	u32 left = kscope_limit(CANCEL_BURST), nr = 0;
 	struct list_head *last = &scope->doomed;
-	struct kscope_child *child;
+	struct kscope_child *child, *next;
 	LIST_HEAD(burst);
-	u32 nr = 0;
 
-	list_for_each_entry(child, &scope->doomed, node) {
-		if (nr == kscope_limit(CANCEL_BURST))
+	list_for_each_entry_safe(child, next, &scope->doomed, node) {
+		if (!left--)
 			break;
-		kscope_life_cancel(&child->life, scope->tally.cause);
+		if (kscope_child_is_shielded(child)) {
+			child_spare(child);
+			continue;
+		}
+		kscope_life_cancel(&child->life, child_cause(child));
 		last = &child->node;
 		nr++;
 	}
+	if (!nr)
+		return 0;
 	list_cut_position(&burst, &scope->doomed, last);
 	kscope_children_end(scope, &burst);
 	return nr;
@@ -126,7 +170,7 @@ static void cancel_doomed(struct kscope_scope *scope,
 	while (!list_empty(&scope->doomed)) {
 		counts->never_started += cancel_burst(scope);
 		if (!list_empty(&scope->doomed))
-			give_way(scope);
+			kscope_scope_give_way(scope);
 	}
 }
 
@@ -139,16 +183,27 @@ static void cancel_claims(struct kscope_scope *scope,
 	lockdep_assert_held(&scope->lock);
 	hlist_for_each_entry(claim, &scope->claims, node)
 		list_for_each_entry(child, &claim->children, node)
-			child_cancel(child, scope->tally.cause, counts);
+			if (!kscope_child_is_shielded(child))
+				kscope_child_tell(child, child_cause(child),
+						  counts);
 }
 
 /* Of a scope that is doomed */
 static void cancel_all(struct kscope_scope *scope,
 		       struct kscope_cancel_counts *counts)
 {
-	WRITE_ONCE(scope->decided, false);
+	scope->chores &= ~KSCOPE_CHORE_CANCEL;
 	cancel_claims(scope, counts);
 	cancel_doomed(scope, counts);
+}
+
+/* From now on the grace runs for what is left of it. */
+static void scope_note_close(struct kscope_scope *scope)
+{
+	if (!scope->grace.closed_ns)
+		scope->grace.closed_ns = ktime_get_ns();
+	if (!kscope_tally_ends(&scope->tally))
+		kscope_grace_begin(scope);
 }
 
 /**
@@ -191,6 +246,8 @@ int kscope_scope_cancel_alone(struct kscope_scope *scope, u8 cause,
 	    KSCOPE_CAUSE_PARENT) /* which need not be told of a failure any more */
 		WRITE_ONCE(scope->nest.owes, false);
 	cancel_all(scope, counts);
+	if (cause == KSCOPE_CAUSE_CLOSE)
+		scope_note_close(scope);
 	spin_unlock(&scope->lock);
 	kscope_scope_notify(scope);
 	return ret;
@@ -219,8 +276,8 @@ int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 }
 
 /**
- * kscope_scope_carry_out() - do what the scope's policy has decided, if nobody has done it
- * @scope: whose
+ * kscope_scope_carry_out() - do the chores that ends of children have led to, if nobody has
+ * @scope: whose. Its policy may have decided; or children come after those that have ended
  *
  * Context: as kscope_scope_notify().
  */
@@ -228,12 +285,19 @@ void kscope_scope_carry_out(struct kscope_scope *scope)
 {
 	struct kscope_cancel_counts counts = {};
 
+	bool cancels;
+
 	kscope_hook(KSCOPE_POINT_DECIDED, 0);
 	spin_lock(&scope->lock);
-	if (scope->decided)
+	cancels = scope->chores & KSCOPE_CHORE_CANCEL;
+	if (cancels)
 		cancel_all(scope, &counts);
+	if (scope->chores & KSCOPE_CHORE_TIES)
+		kscope_ties_settle(scope);
+	scope->chores &= ~KSCOPE_CHORE_TIES;
 	spin_unlock(&scope->lock);
-	kscope_nest_spread(scope, &counts);
+	if (cancels)
+		kscope_nest_spread(scope, &counts);
 }
 
 /**

@@ -88,7 +88,7 @@ int kscope_child_borrow(struct kscope_child *child,
 	if (wait && kscope_line_enter(child->scope,
 				      &child_places(child)->waiting, child))
 		return -EAGAIN;
-	child->waits = wait;
+	child->waits = wait ? KSCOPE_WAITS_LEASES : 0;
 	for (i = 0; i < KSCOPE_MAX_RANGES && ranges[i].buf; i++) {
 		ranges[i].buf->leases++;
 		if (!wait)
@@ -98,6 +98,13 @@ int kscope_child_borrow(struct kscope_child *child,
 	return 0;
 }
 
+/* Of a scope that is cancelled only those go on that are shielded; the others are doomed. */
+static bool child_may_go_on(const struct kscope_child *child)
+{
+	return child->scope->tally.state == KSCOPE_SCOPE_OPEN ||
+	       kscope_child_is_shielded(child);
+}
+
 static void child_unpark(struct kscope_child *child)
 {
 	struct kscope_queue *queue = kscope_child_queue(child);
@@ -105,6 +112,22 @@ static void child_unpark(struct kscope_child *child)
 	kscope_life_unpark(&child->life);
 	list_move_tail(&child->node, &queue->ready);
 	kscope_queue_kick(queue);
+}
+
+/**
+ * kscope_child_ready() - there is one thing less for which a child waits
+ * @child: parked, or about to be
+ * @what: KSCOPE_WAITS_*
+ *
+ * Context: under the scope's lock.
+ */
+void kscope_child_ready(struct kscope_child *child, u8 what)
+{
+	lockdep_assert_held(&child->scope->lock);
+	child->waits &= ~what;
+	if (!child->waits && child->life.phase == KSCOPE_PHASE_PARKED &&
+	    child_may_go_on(child))
+		child_unpark(child);
 }
 
 /**
@@ -120,21 +143,19 @@ void kscope_child_try(struct kscope_child *child)
 	struct kscope_range range;
 	u32 i;
 
-	if (scope->tally.state != KSCOPE_SCOPE_OPEN)
-		return; /* it is doomed */
+	if (!child_may_go_on(child))
+		return;
 	for (i = 0; i < child->nr_leases; i++) {
 		range = kscope_child_range(child, i);
 		if (!kscope_range_is_free(scope, &range, waiting, true))
 			return;
 	}
 	kscope_line_leave(scope, waiting);
-	child->waits = false;
 	for (i = 0; i < child->nr_leases; i++) {
 		range = kscope_child_range(child, i);
 		child_take(child, i, &range);
 	}
-	if (child->life.phase == KSCOPE_PHASE_PARKED)
-		child_unpark(child);
+	kscope_child_ready(child, KSCOPE_WAITS_LEASES);
 }
 
 static void child_return(struct kscope_child *child, u32 i)
@@ -142,7 +163,7 @@ static void child_return(struct kscope_child *child, u32 i)
 	struct kscope_range range = kscope_child_range(child, i);
 
 	range.buf->leases--;
-	if (!child->waits)
+	if (!(child->waits & KSCOPE_WAITS_LEASES))
 		kscope_lease_drop(&child_places(child)->leases[i],
 				  &range.buf->borrowed, &range);
 }
@@ -161,7 +182,7 @@ void kscope_child_drop(struct kscope_child *child)
 	lockdep_assert_held(&child->scope->lock);
 	for (i = 0; i < child->nr_leases; i++)
 		child_return(child, i);
-	if (child->nr_leases && child->waits)
+	if (child->waits & KSCOPE_WAITS_LEASES)
 		kscope_line_leave(child->scope, &child_places(child)->waiting);
 	if (kscope_child_has_file(child)) {
 		fput(child->file);

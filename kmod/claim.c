@@ -58,6 +58,7 @@ void kscope_claim_take(struct kscope_claim *claim, struct kscope_queue *queue)
 	}
 	kscope_tally_start(&scope->tally, nr);
 	list_cut_position(&claim->children, &queue->ready, last);
+	claim->task = current;
 	hlist_add_head(&claim->node, &scope->claims);
 }
 
@@ -109,6 +110,7 @@ static __always_inline void child_end(struct kscope_scope *scope,
 		kscope_life_end(&child->life, &scope->tally, child->status);
 
 	record_fill(record, child, &end);
+	child->status = end.status;
 	record->done = plain ? 0 : child->done;
 	record->value = valued ? child->value : 0;
 	if (end.outcome == KSCOPE_FAILED)
@@ -148,7 +150,7 @@ static void scope_decide(struct kscope_scope *scope, u32 from, u32 to)
 			continue;
 		scope->decider.child = record->child;
 		scope->decider.user_data = record->user_data;
-		WRITE_ONCE(scope->decided, true);
+		scope->chores |= KSCOPE_CHORE_CANCEL;
 		WRITE_ONCE(scope->nest.owes,
 			   scope->nest.parent && cause == KSCOPE_CAUSE_FAILURE);
 		kscope_scope_doom(scope, cause);
@@ -182,11 +184,16 @@ static void scope_unmark(struct kscope_scope *scope, u32 from, u32 to)
  */
 void kscope_scope_at_end(struct kscope_scope *scope, u32 tail)
 {
+	u32 from;
+
 	if (scope->at_end & KSCOPE_END_MARKS)
 		scope_unmark(scope, scope->ring->tail, tail);
 	if (scope->at_end & KSCOPE_END_DECIDES)
 		scope_decide(scope, scope->ring->tail, tail);
+	from = scope->ring->tail;
 	kscope_ring_publish(scope->ring, tail);
+	if (scope->at_end & KSCOPE_END_TIES)
+		kscope_ties_at_end(scope, from, tail);
 	if (scope->at_end & KSCOPE_END_GRANTS)
 		kscope_line_grant(scope);
 	if (scope->at_end & KSCOPE_END_SIGNALS)

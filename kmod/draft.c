@@ -49,7 +49,8 @@ static int desc_check(const struct kscope_scope *scope,
 	    op->attributes & KSCOPE_OP_BLOCKS)
 		return -EINVAL;
 	if (scope->kind != KSCOPE_KIND_PARALLEL &&
-	    desc->flags & KSCOPE_CHILD_WAIT)
+	    (desc->flags & (KSCOPE_CHILD_WAIT | KSCOPE_CHILD_DRAIN) ||
+	     desc->after))
 		return -EINVAL;
 	if (op->check) {
 		int ret = op->check(desc);
@@ -65,6 +66,23 @@ static int desc_check(const struct kscope_scope *scope,
 	return 0;
 }
 
+static bool desc_is_tied(const struct kscope_desc *desc)
+{
+	return desc->after || desc->deadline_ns ||
+	       desc->flags & KSCOPE_CHILD_DRAIN;
+}
+
+static int draft_tie(struct kscope_batch *batch, u32 i)
+{
+	u64 after = batch->descs[i].after;
+	bool earlier = batch->linked && after <= i;
+
+	if (after && after < KSCOPE_MAX_CAPACITY && !earlier)
+		return -EINVAL;
+	batch->tied = true;
+	return kscope_ties_provide(batch->scope);
+}
+
 static int draft_make(struct kscope_batch *batch, u32 i, struct kscope_op *op)
 {
 	const struct kscope_desc *desc = &batch->descs[i];
@@ -74,6 +92,8 @@ static int draft_make(struct kscope_batch *batch, u32 i, struct kscope_op *op)
 	if (!op)
 		return -EINVAL;
 	ret = desc_check(batch->scope, op, desc);
+	if (!ret && desc_is_tied(desc))
+		ret = draft_tie(batch, i);
 	if (ret) {
 		kscope_op_put(op);
 		return ret;
@@ -87,6 +107,12 @@ static int draft_make(struct kscope_batch *batch, u32 i, struct kscope_op *op)
 	/* Whether the range exists is not known yet: let it be any length, without wrapping. */
 	batch->work += op->cost + min_t(u64, desc->len, KSCOPE_CLAIM + 1);
 	return 0;
+}
+
+/* The same op, for a child of which there is more to say than that */
+static struct kscope_op *op_held(struct kscope_op *op)
+{
+	return op == &kscope_op_nop ? &kscope_op_nop_tied : op;
 }
 
 /**
@@ -106,12 +132,12 @@ void kscope_batch_draft_rest(struct kscope_batch *batch, u32 i)
 		if (!op || op->number != batch->descs[i].op ||
 		    !kscope_op_is_builtin(op))
 			op = kscope_op_get(batch->descs[i].op);
-		if (op && op->plain) {
+		nr = 0;
+		if (op && op->plain)
 			nr = kscope_draft_plain(batch, i, batch->nr - i, op);
-			batch->error = nr ? 0 : -EINVAL;
-		} else {
+		if (!nr) {
 			nr = 1;
-			batch->error = draft_make(batch, i, op);
+			batch->error = draft_make(batch, i, op_held(op));
 		}
 		if (batch->error)
 			break;
@@ -290,19 +316,22 @@ static bool ranges_are_free(const struct kscope_scope *scope,
  * @scope: to be the parent
  * @draft: not plain; what it holds is the child's on success
  * @desc: its descriptor
+ * @now: CLOCK_MONOTONIC
  *
  * Context: under the scope's lock.
  * Return: 0 and the child has its leases, or waits for them; or why it is refused.
  */
 int kscope_child_furnish(struct kscope_child *child, struct kscope_scope *scope,
 			 const struct kscope_draft *draft,
-			 const struct kscope_desc *desc)
+			 const struct kscope_desc *desc, u64 now)
 {
 	struct kscope_range ranges[KSCOPE_MAX_RANGES];
+	bool tied = desc_is_tied(desc), wait = false;
 	struct kscope_hash *hash;
 	int ret = draft_resolve(scope, draft, desc, ranges, &hash);
-	bool wait = false;
 
+	if (!ret && tied)
+		ret = kscope_tie_check(child, draft, desc);
 	if (ret)
 		return ret;
 	if (!ranges_are_free(scope, ranges)) {
@@ -313,6 +342,8 @@ int kscope_child_furnish(struct kscope_child *child, struct kscope_scope *scope,
 	ret = kscope_child_borrow(child, ranges, wait);
 	if (ret)
 		return ret;
+	if (tied)
+		kscope_tie_bind(child, draft, desc, now);
 	child->desc = *desc;
 	child->done = 0;
 	child->value = 0;

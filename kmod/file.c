@@ -85,7 +85,8 @@ static void scope_fop_show_fdinfo(struct seq_file *m, struct file *file)
 		   query.cancelled);
 	seq_printf(m, "buffers:\t%u\npinned_pages:\t%llu\nviolations:\t%u\n",
 		   query.nr_buffers, query.pinned_pages, query.violations);
-	seq_printf(m, "borrows:\t%u\n", query.nr_borrows);
+	seq_printf(m, "borrows:\t%u\nstuck:\t%u\n", query.nr_borrows,
+		   query.stuck);
 	seq_printf(m, "depth:\t%u\nnested:\t%u\ntree_outstanding:\t%llu\n",
 		   query.depth, query.nested, query.tree_outstanding);
 	for (i = 0; i < nr; i++)

@@ -49,6 +49,7 @@
 #include "kscope.h"
 #include "lease.h"
 #include "state.h"
+#include "tie.h"
 
 #define KSCOPE_MAX_CAPACITY BIT(20)
 #define KSCOPE_MAX_BUFFERS 4096U
@@ -72,6 +73,13 @@
 #define KSCOPE_END_MARKS \
 	BIT(3) /* memory was taken from children; see guard.c */
 #define KSCOPE_END_GRANTS BIT(4) /* somebody waits for leases */
+#define KSCOPE_END_TIES BIT(5) /* children are tied to others, or to a time */
+/* What is left to whoever drops the scope's lock */
+#define KSCOPE_CHORE_CANCEL \
+	BIT(0) /* its policy has decided, and nobody was told */
+#define KSCOPE_CHORE_TIES BIT(1) /* children whose predecessors have ended */
+#define KSCOPE_STATUS_NEVER \
+	(KSCOPE_STATUS_MIN - 1) /* of a slot whose child never was */
 #define KSCOPE_MAX_HITS 4U
 /* Only SIGKILL ends that sleep, but it does not keep the system from being suspended. */
 #define KSCOPE_CLOSE_STATE (TASK_KILLABLE | TASK_FREEZABLE)
@@ -250,7 +258,7 @@ struct kscope_ringbuf {
 /**
  * struct kscope_child - a slot, and the child that lives in it
  * @desc: C while the slot is taken; a copy that the caller cannot change. What follows its first
- *	48 bytes means nothing once the child has what it names, and so what the op needs is there
+ *	48 bytes means nothing once the child has its ties, and so what the op needs is there
  * @hash: for HASH
  * @piece: its number in @hash
  * @file: for file operations; a reference
@@ -261,8 +269,8 @@ struct kscope_ringbuf {
  * @handle: S of the child in it or, if free, of the last one
  * @life: S, but life.cause is read without by whoever has claimed the child
  * @nr_leases: C while the slot is taken: it borrows the first so many buffers of @desc
- * @waits: S for leases on its ranges, and has none yet
- * @status: R what the operation returned
+ * @waits: S KSCOPE_WAITS_*: what it is parked for
+ * @status: R what the operation returned. Once it has ended S: 0 if it has finished
  * @op: C while the slot is taken
  * @done: R
  * @spawned_ns: CLOCK_MONOTONIC
@@ -294,7 +302,7 @@ struct kscope_child {
 	u64 handle;
 	struct kscope_life life;
 	u8 nr_leases;
-	bool waits;
+	u8 waits;
 	int status;
 	struct kscope_op *op;
 	u64 done;
@@ -304,18 +312,20 @@ struct kscope_child {
 };
 
 static_assert(offsetof(struct kscope_child, hash) ==
-	      offsetof(struct kscope_desc, hash));
+	      offsetof(struct kscope_desc, deadline_ns));
 static_assert(sizeof(struct kscope_child) == 128 + sizeof(struct kscope_carry));
 
 /**
  * struct kscope_claim - children that somebody has taken in order to run them
  * @node: S on scope->claims while there are any; an hlist is not checked at each step
  * @children: S, but the owner walks it without; they are RUNNING
+ * @task: S the owner, as long as the claim is on the list
  * @user_data: of the last one that has run; names the claim to hooks
  */
 struct kscope_claim {
 	struct hlist_node node;
 	struct list_head children;
+	struct task_struct *task;
 	u64 user_data;
 };
 
@@ -368,6 +378,26 @@ struct kscope_deadline {
 };
 
 /**
+ * struct kscope_grace - children that were told to end, and have not; see grace.c
+ * @work: A looks at them
+ * @pause: S jiffies between two looks; 0 if there never was one
+ * @closed_ns: S when the scope was closed, CLOCK_MONOTONIC; 0 before
+ * @stuck: S how many were stuck at the last look
+ * @looks: S @work is queued, or looks
+ * @reported: S the log has named one
+ * @bared: S shields do not count any more
+ */
+struct kscope_grace {
+	struct delayed_work work;
+	unsigned long pause;
+	u64 closed_ns;
+	u32 stuck;
+	bool looks;
+	bool reported;
+	bool bared;
+};
+
+/**
  * struct kscope_nest - the place of a scope in a tree of scopes; see nest.c
  * @refs: A one for the owner, for each scope in @kids, and for whoever walks by
  * @parent: C that it is nested in, or NULL; a reference, as long as the scope lives
@@ -417,9 +447,10 @@ struct kscope_nest {
  * @at_end: S what the end of a child may lead to: bits KSCOPE_END_*
  * @slots: C array of tally.entries children
  * @places: C from the first buffer on; one for each slot
+ * @ties: C from the first child on that has some
  * @nr_touched: S slots from here on have never been used
  * @free: S slots that have been used and are free
- * @parked: S children that wait for leases
+ * @parked: S children that wait for leases, or for others
  * @doomed: S children of a cancelled scope that were queued or parked
  * @claims: S of everybody who runs children
  * @quick: C children whose op does not block
@@ -444,12 +475,13 @@ struct kscope_nest {
  * @event: S told of completions
  * @first: S the first failure
  * @decider: S the child whose end made the policy cancel the scope
- * @grace_ns: C how long a fence waits
+ * @grace_ns: C how long a fence waits, and how long children may take to end
  * @fenced_ns: S until when it waits, CLOCK_MONOTONIC; 0 before
  * @violations: S times that memory was taken from children
  * @seen: S of these, those that a QUERY has told
- * @decided: S, but who has dropped it looks without; that cancel is not done yet
+ * @chores: S, but who has dropped it looks without; KSCOPE_CHORE_*
  * @deadline: as that says
+ * @grace: as that says
  * @memcg: C of the creator; what file operations allocate is charged to it
  * @nest: as that says
  * @user_data: C of its creator, to name it
@@ -468,6 +500,7 @@ struct kscope_scope {
 	u32 at_end;
 	struct kscope_child *slots;
 	struct kscope_places *places;
+	struct kscope_ties *ties;
 	u32 nr_touched;
 	struct list_head free;
 	struct list_head parked;
@@ -506,8 +539,9 @@ struct kscope_scope {
 	u64 fenced_ns;
 	u32 violations;
 	u32 seen;
-	bool decided;
+	u8 chores;
 	struct kscope_deadline deadline;
+	struct kscope_grace grace;
 	struct mem_cgroup *memcg;
 	struct kscope_nest nest;
 	u64 user_data;
@@ -723,6 +757,7 @@ struct kscope_range kscope_child_range(const struct kscope_child *child, u32 i);
 int kscope_child_borrow(struct kscope_child *child,
 			const struct kscope_range *ranges, bool wait);
 void kscope_child_try(struct kscope_child *child);
+void kscope_child_ready(struct kscope_child *child, u8 what);
 u32 kscope_child_name(const struct kscope_child *child,
 		      struct kscope_blocker *blockers, u32 nr, u32 max);
 void kscope_child_describe(const struct kscope_child *child,
@@ -750,14 +785,24 @@ void kscope_scope_carry_out(struct kscope_scope *scope);
  */
 static inline void kscope_scope_notify(struct kscope_scope *scope)
 {
-	if (unlikely(READ_ONCE(scope->decided)))
+	if (unlikely(READ_ONCE(scope->chores)))
 		kscope_scope_carry_out(scope);
 	/* A full barrier; pairs with prepare_to_wait() and with poll_wait(). */
 	if (wq_has_sleeper(&scope->wait))
 		kscope_scope_wake(scope);
 }
 
+/* Does it go on when its scope is cancelled */
+static inline bool kscope_child_is_shielded(const struct kscope_child *child)
+{
+	return !child->op->plain && child->desc.flags & KSCOPE_CHILD_SHIELDED &&
+	       !child->scope->grace.bared;
+}
+
 /* cancel.c */
+void kscope_scope_give_way(struct kscope_scope *scope);
+void kscope_child_tell(struct kscope_child *child, u8 cause,
+		       struct kscope_cancel_counts *counts);
 int kscope_scope_doom(struct kscope_scope *scope, u8 cause);
 int kscope_scope_cancel_alone(struct kscope_scope *scope, u8 cause,
 			      struct kscope_cancel_counts *counts);
@@ -768,6 +813,11 @@ int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 void kscope_deadline_start(struct kscope_scope *scope, u64 ns,
 			   const struct kscope_scope *parent);
 void kscope_deadline_stop(struct kscope_scope *scope);
+
+/* grace.c */
+void kscope_grace_init(struct kscope_scope *scope);
+void kscope_grace_begin(struct kscope_scope *scope);
+void kscope_grace_stop(struct kscope_scope *scope);
 
 /* buffer.c */
 /**
@@ -991,7 +1041,7 @@ extern const struct file_operations kscope_device_fops;
 long kscope_scope_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* ops/ */
-extern struct kscope_op kscope_op_nop, kscope_op_sleep;
+extern struct kscope_op kscope_op_nop, kscope_op_nop_tied, kscope_op_sleep;
 extern struct kscope_op kscope_op_fill, kscope_op_copy, kscope_op_compare,
 	kscope_op_xor;
 extern struct kscope_op kscope_op_crc32c, kscope_op_hash;

@@ -379,7 +379,7 @@ static int spawn_some(struct kscope_batch *batch,
 {
 	int ret;
 
-	batch->nr = min(args->nr - done, kscope_limit(batch->max));
+	batch->nr = min(args->nr - done, kscope_batch_room(batch));
 	ret = fill_batch(batch, args->descs + (u64)done * sizeof(*batch->room));
 	if (ret)
 		return ret;
@@ -413,6 +413,11 @@ spawn_all(struct call *call, struct kscope_blocker *blockers, bool *wait)
 	kscope_batch_begin(&batch, call->scope, args->nr, args->min_complete);
 	batch.blockers = blockers;
 	batch.nr_blockers = args->blockers ? args->nr_blockers : 0;
+	if (unlikely(args->flags & KSCOPE_SPAWN_LINKED)) {
+		ret = kscope_batch_link(&batch, args->nr);
+		if (ret)
+			return ret;
+	}
 	for (;;) {
 		batch.help = is_going_to_help(&batch, args, done);
 		ret = spawn_some(&batch, args, done);
@@ -422,7 +427,8 @@ spawn_all(struct call *call, struct kscope_blocker *blockers, bool *wait)
 		}
 		done += ret;
 		ret = batch.error;
-		if (done >= args->nr || ret || fatal_signal_pending(current))
+		if (done >= args->nr || ret || batch.linked ||
+		    fatal_signal_pending(current))
 			break;
 		cond_resched();
 	}
@@ -448,6 +454,9 @@ static __always_inline long handle_spawn(struct call *call)
 	if (args->flags & ~KSCOPE_SPAWN_ALL || args->reserved ||
 	    args->reserved2 || args->nr > KSCOPE_MAX_CAPACITY ||
 	    args->nr_blockers > KSCOPE_MAX_BLOCKERS)
+		return -EINVAL;
+	if (unlikely(args->flags & KSCOPE_SPAWN_LINKED) &&
+	    args->nr > KSCOPE_MAX_LINKED)
 		return -EINVAL;
 	if (args->nr)
 		done = spawn_all(call, blockers, &wait);

@@ -40,8 +40,12 @@ static void op_find_strays(struct kscope_op *op)
 	memset(&op->stray, 0xff, sizeof(op->stray));
 	op->stray.op = 0;
 	op->stray.user_data = 0;
-	op->stray.flags = op->nr_ranges ? (u16)~KSCOPE_CHILD_ALL : U16_MAX;
+	op->stray.flags = (u16)~KSCOPE_CHILD_ALL;
+	if (!op->nr_ranges)
+		op->stray.flags |= KSCOPE_CHILD_WAIT;
 	op->stray.op_flags = ~op->op_flags;
+	op->stray.deadline_ns = 0;
+	op->stray.after = 0;
 	if (op->nr_ranges) {
 		op->stray.len = 0;
 		op->stray.buf = 0;
@@ -81,6 +85,8 @@ void kscope_ops_init(void)
 
 	for (i = 0; i < KSCOPE_NR_BUILTIN; i++)
 		op_prepare(kscope_builtin_ops[i], true);
+	op_prepare(&kscope_op_nop_tied, true);
+	kscope_op_nop_tied.plain = false;
 }
 
 /**

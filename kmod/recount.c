@@ -42,6 +42,16 @@ struct recount {
 	u64 pages;
 };
 
+/**
+ * struct tie_recount - likewise at its ties
+ * @ties: that are in force
+ * @alive: children of each epoch that have not ended, by its number modulo KSCOPE_MAX_EPOCHS
+ */
+struct tie_recount {
+	u64 ties;
+	u32 alive[KSCOPE_MAX_EPOCHS];
+};
+
 struct report {
 	struct seq_buf text;
 	struct recount sum;
@@ -73,7 +83,9 @@ static u32 leases_taken(const struct kscope_child *child)
 {
 	u32 i, nr = 0;
 
-	for (i = 0; i < child->nr_leases && !child->waits; i++)
+	if (child->waits & KSCOPE_WAITS_LEASES)
+		return 0;
+	for (i = 0; i < child->nr_leases; i++)
 		nr += kscope_child_range(child, i).len > 0;
 	return nr;
 }
@@ -156,6 +168,46 @@ static void sum_up(struct recount *sum, const struct recount *found)
 	sum->pages += found->pages;
 }
 
+static void recount_ties(const struct kscope_ties *ties,
+			 struct tie_recount *found)
+{
+	const struct kscope_epochs *epochs = &ties->epochs;
+	const struct kscope_child *child;
+	const struct kscope_tie *tie;
+	u32 slot;
+
+	found->ties = epochs->nr;
+	for (slot = 0; slot < ties->scope->nr_touched; slot++) {
+		child = &ties->scope->slots[slot];
+		tie = &ties->slots[slot];
+		found->ties += !list_empty(&tie->sibling);
+		found->ties += !RB_EMPTY_NODE(&tie->deadline.node);
+		if (epochs->nr && child->life.phase != KSCOPE_PHASE_FREE)
+			found->alive[max(tie->epoch, epochs->front) %
+				     KSCOPE_MAX_EPOCHS]++;
+	}
+}
+
+static void check_ties(struct report *report, struct kscope_scope *scope)
+{
+	struct kscope_ties *ties = READ_ONCE(scope->ties);
+	struct tie_recount found = {};
+	u64 epoch;
+
+	if (!ties)
+		return;
+	recount_ties(ties, &found);
+	expect(report, scope, "ties", ties->nr, found.ties);
+	expect(report, scope, "ties in force",
+	       !!(scope->at_end & KSCOPE_END_TIES), !!found.ties);
+	for (epoch = ties->epochs.front;
+	     epoch <= ties->epochs.front + ties->epochs.nr && ties->epochs.nr;
+	     epoch++)
+		expect(report, scope, "children of an epoch",
+		       ties->epochs.alive[epoch % KSCOPE_MAX_EPOCHS],
+		       found.alive[epoch % KSCOPE_MAX_EPOCHS]);
+}
+
 static u64 queued(const struct kscope_scope *scope)
 {
 	return list_length(&scope->quick.ready) +
@@ -205,6 +257,7 @@ static void check_scope(struct report *report, struct kscope_scope *scope)
 	expect(report, scope, "leases of others", counted.lent, found.lent);
 	expect(report, scope, "nr_buffers", scope->nr_buffers, found.buffers);
 	expect(report, scope, "pinned_pages", scope->pinned_pages, found.pages);
+	check_ties(report, scope);
 	sum_up(&report->sum, &found);
 }
 

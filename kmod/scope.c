@@ -52,6 +52,8 @@ static void scope_free(struct kscope_scope *scope)
 	kscope_unwatch(scope);
 	kscope_hook(KSCOPE_POINT_FREEING, 0);
 	kscope_deadline_stop(scope);
+	kscope_grace_stop(scope);
+	kscope_ties_stop(scope);
 	kscope_lanes_destroy(scope);
 	/* It takes the lock, and so waits for whoever queued the reaper and still holds it. */
 	scope_end_loans(scope);
@@ -63,6 +65,7 @@ static void scope_free(struct kscope_scope *scope)
 	kfree(scope->bay);
 	kvfree(scope->bufs);
 	kvfree(scope->places);
+	kvfree(scope->ties);
 	kvfree(scope->slots);
 	mem_cgroup_put(scope->memcg);
 	kfree(scope);
@@ -147,6 +150,7 @@ static void scope_init(struct kscope_scope *scope,
 	xa_init_flags(&scope->loans, XA_FLAGS_ACCOUNT);
 	init_waitqueue_head(&scope->wait);
 	INIT_WORK(&scope->reap_work, scope_reap);
+	kscope_grace_init(scope);
 }
 
 static int scope_alloc_tables(struct kscope_scope *scope)
@@ -436,7 +440,7 @@ void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query)
 	query->nr_borrows = scope->nr_loans - scope->nr_waiting;
 	query->depth = scope->nest.depth;
 	query->nested = tally->nested;
-	query->reserved = 0;
+	query->stuck = scope->grace.stuck;
 	query->tree_outstanding = below.outstanding + query->outstanding;
 	spin_unlock(&scope->lock);
 }

@@ -239,7 +239,7 @@ static int scope_reopen(struct kscope_scope *scope)
 	spin_lock(&scope->lock);
 	ret = kscope_tally_reopen(&scope->tally);
 	if (!ret) {
-		WRITE_ONCE(scope->decided, false);
+		scope->chores &= ~KSCOPE_CHORE_CANCEL;
 		WRITE_ONCE(scope->nest.owes, false);
 		scope->nest.gone_status = 0;
 		memset(&scope->first, 0, sizeof(scope->first));

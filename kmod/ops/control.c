@@ -20,6 +20,14 @@ struct kscope_op kscope_op_nop = {
 	.run = nop_run,
 };
 
+/* For children of which more than that is said; it has to be furnished. */
+struct kscope_op kscope_op_nop_tied = {
+	.name = "nop",
+	.owner = THIS_MODULE,
+	.number = KSCOPE_OP_NOP,
+	.run = nop_run,
+};
+
 static bool sleep_once(ktime_t *until)
 {
 	return !schedule_hrtimeout_range(until, 0, HRTIMER_MODE_ABS);

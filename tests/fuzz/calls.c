@@ -57,7 +57,7 @@ const struct kind kinds[] = {
 		{ "buf", T_BUF, "0" }, { "buf2", T_BUF2, "0" },
 		{ "off", T_LEN, "0" }, { "len", T_LEN, "0" },
 		{ "arg", T_LEN, "0" }, { "hash", T_HASH, "0" },
-		{ "reserved", T_FLAGS, "0" }, { "reserved2", T_FLAGS, "0" },
+		{ "till", T_TIME, "0" }, { "after", T_CHILD, "0" },
 		{ "times", T_SMALL, "1" } } },
 	{ "spawn", 24, CHANGES | BLOCKS, run_spawn, { { "fd", T_FD, "s0" }, SIZE, AT,
 		{ "nr", T_COUNT, "0" }, { "min", T_COUNT, "0" },

@@ -20,7 +20,7 @@ static __u16 op_value(const struct arg *arg)
 long run_desc(struct ctx *ctx, const struct arg *args)
 {
 	enum { OP, OP_FLAGS, FLAGS, USER, BUF, BUF2, OFF, LEN, ARG, HASH };
-	enum { RESERVED = HASH + 1, RESERVED2, TIMES };
+	enum { TILL = HASH + 1, AFTER, TIMES };
 	struct kscope_desc desc = {
 		.op = op_value(&args[OP]),
 		.flags = value_of(&args[FLAGS]),
@@ -32,8 +32,8 @@ long run_desc(struct ctx *ctx, const struct arg *args)
 		.off = value_of(&args[OFF]),
 		.off2 = value_of(&args[ARG]),
 		.hash = value_of(&args[HASH]),
-		.reserved = value_of(&args[RESERVED]),
-		.reserved2 = value_of(&args[RESERVED2]),
+		.deadline_ns = value_of(&args[TILL]),
+		.after = value_of(&args[AFTER]),
 	};
 	__u64 times = value_of(&args[TIMES]);
 

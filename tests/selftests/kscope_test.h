@@ -309,6 +309,19 @@ static inline int spawn_blockers(int fd, struct kscope_desc desc,
 	return ret;
 }
 
+/* Descriptors that name earlier ones */
+static inline int spawn_linked(int fd, const struct kscope_desc *descs,
+			       __u64 *handles, unsigned int nr)
+{
+	struct kscope_spawn arg = { .size = sizeof(arg),
+				    .flags = KSCOPE_SPAWN_LINKED,
+				    .descs = to_u64(descs),
+				    .handles = to_u64(handles),
+				    .nr = nr };
+
+	return xioctl(fd, KSCOPE_IOC_SPAWN, &arg);
+}
+
 static inline int spawn(int fd, const struct kscope_desc *descs,
 			unsigned int nr)
 {

@@ -92,10 +92,10 @@ TEST_F(spawn, stops_at_the_first_that_is_refused)
 	unsigned int k;
 
 	for (k = 1; k < NR; k++) {
-		self->descs[k].reserved = 1;
+		self->descs[k].flags = 1U << 15;
 		EXPECT_EQ(k, spawn_nr(self, NR));
 		expect_accepted(_metadata, self, k);
-		self->descs[k].reserved = 0;
+		self->descs[k].flags = 0;
 		memset(self->handles, 0xA5, sizeof(self->handles));
 	}
 }
@@ -103,7 +103,7 @@ TEST_F(spawn, stops_at_the_first_that_is_refused)
 TEST_F(spawn, first_that_is_refused_gives_its_errno_and_nothing_happens)
 {
 	self->descs[0].op = 77;
-	self->descs[1].reserved = 1;
+	self->descs[1].flags = 1U << 15;
 	EXPECT_EQ(-EINVAL, spawn_nr(self, NR));
 	self->descs[0] = desc_fill(12345, 0, 1, 0);
 	EXPECT_EQ(-ENOENT, spawn_nr(self, NR));

@@ -39,7 +39,8 @@
  * EACCES     a child would write to a buffer that was pinned for reading only,
  *            or the ring's records were mapped for writing
  * EAGAIN     no free child slot, or the completion ring could overflow: reap
- *            completions, then spawn again; or too many wait for leases
+ *            completions, then spawn again; or too many wait for leases, or are to come
+ *            after all others
  * EALREADY   the child was told to cancel before
  * EBADF      the fd is not open, or, for a file operation, not for that access
  * EBADMSG    a piece of the running digest is missing: an earlier one failed, was
@@ -147,12 +148,20 @@ struct kscope_info {
 #define KSCOPE_FEATURE_LEASES	(1ULL << 9)	/* leases are of ranges */
 #define KSCOPE_FEATURE_NESTED	(1ULL << 10)	/* nested scopes, KSCOPE_IOC_BUF_REBORROW */
 #define KSCOPE_FEATURE_MAX_RUNNING (1ULL << 11)	/* &kscope_scope_create.max_running */
+#define KSCOPE_FEATURE_AFTER	(1ULL << 12)	/* &kscope_desc.after, DRAIN, LINKED */
+#define KSCOPE_FEATURE_CHILD_DEADLINE (1ULL << 13) /* &kscope_desc.deadline_ns */
+#define KSCOPE_FEATURE_SHIELDED	(1ULL << 14)	/* KSCOPE_CHILD_SHIELDED */
+#define KSCOPE_FEATURE_STUCK	(1ULL << 15)	/* &kscope_query.stuck */
 #define KSCOPE_FEATURES_ALL	(KSCOPE_FEATURE_ORDERED | KSCOPE_FEATURE_FILES | \
 				 KSCOPE_FEATURE_HASH | KSCOPE_FEATURE_INLINE | \
 				 KSCOPE_FEATURE_HELP | KSCOPE_FEATURE_POLICIES | \
 				 KSCOPE_FEATURE_DEADLINE | KSCOPE_FEATURE_GUARD | \
 				 KSCOPE_FEATURE_FENCE | KSCOPE_FEATURE_LEASES | \
-				 KSCOPE_FEATURE_NESTED | KSCOPE_FEATURE_MAX_RUNNING)
+				 KSCOPE_FEATURE_NESTED | \
+				 KSCOPE_FEATURE_MAX_RUNNING | \
+				 KSCOPE_FEATURE_AFTER | \
+				 KSCOPE_FEATURE_CHILD_DEADLINE | \
+				 KSCOPE_FEATURE_SHIELDED | KSCOPE_FEATURE_STUCK)
 
 /* Built-in operations; modules register theirs from KSCOPE_OP_PROVIDER on. */
 #define KSCOPE_OP_NOP		0	/* nothing */
@@ -244,8 +253,8 @@ struct kscope_op_info {
  * @ring_bytes: out: length of the mapping at KSCOPE_MMAP_RING
  * @deadline_ns: in: when the scope is cancelled (KSCOPE_CAUSE_DEADLINE), if it still
  *	lives; 0 for never. One that is past cancels it at once
- * @grace_ns: in: how long KSCOPE_SCOPE_FENCE waits, at most KSCOPE_GRACE_MAX; 0 for
- *	KSCOPE_GRACE_DEFAULT
+ * @grace_ns: in: how long children may take to end once they are told to, and how long
+ *	KSCOPE_SCOPE_FENCE waits; at most KSCOPE_GRACE_MAX; 0 for KSCOPE_GRACE_DEFAULT
  * @user_data: in: what &kscope_blocker.user_data says of a nested scope, not looked at
  * @max_running: in: children that may run at a time; 0 for as many as there are workers. Only
  *	for KSCOPE_KIND_PARALLEL
@@ -283,6 +292,9 @@ struct kscope_op_info {
  * outstanding, for @grace_ns at most. So when waitpid() returns a killed owner, no child touches
  * its memory any more, unless the grace is over or somebody else (a process that shares it, a
  * reader of its /proc files) kept the address space for longer.
+ *
+ * A child that was told to end and has not when @grace_ns is over is stuck: QUERY counts it, and
+ * the kernel's log names it, with where its worker is. Nothing is unpinned before it ends.
  *
  * SPAWN on an inline scope returns when the children that it has accepted have ended.
  * Operations that may block are refused there (EINVAL). If the caller is killed, those
@@ -433,13 +445,18 @@ struct kscope_hash_open {
 #define KSCOPE_HASH_OPEN_ALL	0U	/* &kscope_hash_open.flags */
 
 #define KSCOPE_CHILD_WAIT	(1U << 0)	/* park until the leases are free */
-#define KSCOPE_CHILD_ALL	KSCOPE_CHILD_WAIT
+#define KSCOPE_CHILD_DRAIN	(1U << 1)	/* park until all earlier children have ended */
+#define KSCOPE_CHILD_SHIELDED	(1U << 2)	/* what cancels the scope leaves it alone */
+#define KSCOPE_CHILD_ALL	(KSCOPE_CHILD_WAIT | KSCOPE_CHILD_DRAIN | \
+				 KSCOPE_CHILD_SHIELDED)
+#define KSCOPE_MAX_LINKED	64	/* descriptors of a call with KSCOPE_SPAWN_LINKED */
 
 /**
  * struct kscope_desc - one child (element of &kscope_spawn.descs)
  * @op: KSCOPE_OP_*, or a provider's number from KSCOPE_IOC_OP_INFO
  * @flags: KSCOPE_CHILD_*
  * @op_flags: flags of that operation
+ * @hash: hash handle of HASH, else 0
  * @user_data: handed back in the completion, not looked at
  * @len: length of the ranges in bytes; ops without a range want 0
  * @buf: buffer of range 1; 0 for ops without one
@@ -451,9 +468,11 @@ struct kscope_hash_open {
  * @pattern: eight bytes that FILL repeats, least significant first
  * @seed: CRC32C: value of the piece before, or 0
  * @until_ns: SLEEP: when to wake up
- * @hash: hash handle of HASH, else 0
- * @reserved: 0
- * @reserved2: 0
+ * @deadline_ns: when the child is cancelled (KSCOPE_CAUSE_DEADLINE), if it has not ended; 0 for
+ *	never. If that is past it never starts
+ * @after: 0, or the child that has to finish first: its handle; or, below
+ *	&kscope_info.max_capacity and in a call with KSCOPE_SPAWN_LINKED, how many descriptors
+ *	before this one it is
  *
  * A field that the operation does not use is 0. Ranges of one child that overlap are
  * refused if one of them is written. HASH without LAST has no range 2.
@@ -466,11 +485,27 @@ struct kscope_hash_open {
  * With WAIT, in a parallel scope, a child with ranges is accepted all the same, and parked until
  * nobody is in its way: with callers that wait (BORROW) it stands in one line, in the order of
  * asking, and is queued when it has all of its leases. The line is short (EAGAIN).
+ *
+ * A child with @after, in a parallel scope, is parked until that one has ended. If it has finished
+ * the child goes on; if it failed, never started or stopped part-way, the child never starts
+ * (KSCOPE_CAUSE_AFTER), and neither do those that are to come after this one. It asks for its
+ * leases when it is spawned, and not in its turn: WAIT lets it ask for what those before it have.
+ * The handle of a child that has ended is known until its slot is used again; then it is ENOENT,
+ * as the end of that child was told before.
+ *
+ * With DRAIN, in a parallel scope, it is parked until all children that were accepted before it
+ * have ended, however they did. Later ones do not wait for it. Only a few such can wait (EAGAIN).
+ *
+ * With SHIELDED it is left alone by what cancels the scope, be it a caller, a deadline, a policy or
+ * a parent: it still runs, and is waited for. It can be cancelled by itself. When the scope is
+ * closed, or its owner dies, it has @grace_ns of the scope to end, and is cancelled then
+ * (KSCOPE_CAUSE_CLOSE).
  */
 struct kscope_desc {
 	__u16 op;
 	__u16 flags;
-	__u32 op_flags;
+	__u16 op_flags;
+	__u16 hash;
 	__u64 user_data;
 	__u64 len;
 	__u32 buf;
@@ -486,17 +521,17 @@ struct kscope_desc {
 		__u64 seed;
 		__u64 until_ns;
 	};
-	__u32 hash;
-	__u32 reserved;
-	__u64 reserved2;
+	__u64 deadline_ns;
+	__u64 after;
 };
 
-#define KSCOPE_SPAWN_ALL	0U	/* &kscope_spawn.flags */
+#define KSCOPE_SPAWN_LINKED	(1U << 0)	/* descriptors may refer to earlier ones */
+#define KSCOPE_SPAWN_ALL	KSCOPE_SPAWN_LINKED	/* &kscope_spawn.flags */
 
 /**
  * struct kscope_spawn - spawn children, wait for completions (KSCOPE_IOC_SPAWN)
  * @size: in: sizeof(struct kscope_spawn)
- * @flags: in: 0
+ * @flags: in: KSCOPE_SPAWN_*
  * @descs: in: address of @nr elements of struct kscope_desc
  * @handles: in: address of @nr __u64 that receive the children's handles, or 0
  * @nr: in: how many children, at most &kscope_info.max_capacity; 0 only waits
@@ -512,6 +547,9 @@ struct kscope_desc {
  * The ioctl returns how many children were accepted. It stops at the first that is
  * refused, and fails with its errno only if that was the first of all. Once a child is
  * accepted the call does not fail: a wait that ends early still returns the number.
+ *
+ * With LINKED there are at most KSCOPE_MAX_LINKED, they are accepted all at once, and
+ * &kscope_desc.after may name one of them by its distance.
  */
 struct kscope_spawn {
 	__u32 size;
@@ -651,7 +689,8 @@ struct kscope_release {
  * @nr_borrows: out: leases of callers (BORROW) that have not been returned
  * @depth: out: how many scopes are above it
  * @nested: out: scopes nested in this one that have not been released
- * @reserved: 0
+ * @stuck: out: children that were told to end, and had not when the scope's grace was over, nor
+ *	when they were last looked for
  * @tree_outstanding: out: @outstanding, of this scope and all below
  */
 struct kscope_query {
@@ -678,7 +717,7 @@ struct kscope_query {
 	__u32 nr_borrows;
 	__u32 depth;
 	__u32 nested;
-	__u32 reserved;
+	__u32 stuck;
 	__u64 tree_outstanding;
 };
 
@@ -797,12 +836,13 @@ struct kscope_return {
 /* Why a child was cancelled: &kscope_completion.cause */
 #define KSCOPE_CAUSE_NONE	0
 #define KSCOPE_CAUSE_CALLER	1	/* KSCOPE_IOC_CANCEL, or an in-kernel caller */
-#define KSCOPE_CAUSE_DEADLINE	2
+#define KSCOPE_CAUSE_DEADLINE	2	/* that of the scope, or its own */
 #define KSCOPE_CAUSE_FAILURE	3	/* a sibling failed */
 #define KSCOPE_CAUSE_SUCCESS	4	/* a sibling succeeded */
 #define KSCOPE_CAUSE_PARENT	5	/* the parent scope was cancelled */
 #define KSCOPE_CAUSE_CLOSE	6	/* the last fd was closed, or its owner died */
 #define KSCOPE_CAUSE_PROVIDER	7	/* the operation's module went away */
+#define KSCOPE_CAUSE_AFTER	8	/* the child that it was to come after did not finish */
 
 /*
  * Addresses that the child borrowed were taken away from it by their owner while it was

@@ -301,6 +301,22 @@ int kscope_spawn_blockers(const struct kscope_scope *scope,
 			  unsigned int *nr_blockers);
 
 /*
+ * The same for at most KSCOPE_MAX_LINKED children that come after each other, which are accepted
+ * together: &kscope_desc.after of one may say how many descriptors before it the one is that has
+ * to finish first. A chain reads, works on and writes what is in one range, in parallel with other
+ * chains:
+ *
+ *	kscope_prep_read(&descs[0], in, pos, buf, off, len);
+ *	kscope_prep_hash(&descs[1], hash, KSCOPE_HASH_ALL, buf, off, len, out, 0);
+ *	descs[1].after = 1;
+ *	descs[1].flags = KSCOPE_CHILD_WAIT;
+ *	ret = kscope_spawn_linked(&scope, descs, 2, NULL);
+ */
+int kscope_spawn_linked(const struct kscope_scope *scope,
+			const struct kscope_desc *descs, unsigned int nr,
+			__u64 *handles);
+
+/*
  * kscope_spawn(), and then wait until @min_complete completions are unread or nothing is
  * outstanding. A signal or the deadline ends the wait, not the children; the number
  * accepted is returned all the same.

@@ -40,13 +40,15 @@ ASSERT_OFFSET(kscope_blocker, op, 24);
 ASSERT_OFFSET(kscope_blocker, off, 32);
 
 ASSERT_SIZE(kscope_desc, 64);
+ASSERT_OFFSET(kscope_desc, hash, 6);
 ASSERT_OFFSET(kscope_desc, user_data, 8);
 ASSERT_OFFSET(kscope_desc, len, 16);
 ASSERT_OFFSET(kscope_desc, buf, 24);
 ASSERT_OFFSET(kscope_desc, fd, 28);
 ASSERT_OFFSET(kscope_desc, off, 32);
 ASSERT_OFFSET(kscope_desc, file_off, 40);
-ASSERT_OFFSET(kscope_desc, hash, 48);
+ASSERT_OFFSET(kscope_desc, deadline_ns, 48);
+ASSERT_OFFSET(kscope_desc, after, 56);
 
 ASSERT_SIZE(kscope_spawn, 64);
 ASSERT_OFFSET(kscope_spawn, deadline_ns, 32);

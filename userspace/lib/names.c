@@ -48,6 +48,7 @@ const char *kscope_cause_str(unsigned int cause)
 		[KSCOPE_CAUSE_PARENT] = "the parent scope was cancelled",
 		[KSCOPE_CAUSE_CLOSE] = "the scope was closed",
 		[KSCOPE_CAUSE_PROVIDER] = "the operation's module went away",
+		[KSCOPE_CAUSE_AFTER] = "an earlier child did not finish",
 	};
 
 	return NAME_OF(names, cause);

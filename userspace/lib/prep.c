@@ -65,8 +65,8 @@ void kscope_prep_hash(struct kscope_desc *desc, int hash, unsigned int flags,
 		      int buf, __u64 off, __u64 len, int out, __u64 out_off)
 {
 	prep_range(desc, KSCOPE_OP_HASH, buf, off, len);
-	desc->op_flags = flags;
-	desc->hash = (__u32)hash;
+	desc->op_flags = (__u16)flags;
+	desc->hash = (__u16)hash;
 	if (flags & KSCOPE_HASH_LAST) {
 		desc->buf2 = (__u32)out;
 		desc->off2 = out_off;
@@ -96,6 +96,6 @@ void kscope_prep_write(struct kscope_desc *desc, int fd, __u64 file_off,
 void kscope_prep_fsync(struct kscope_desc *desc, int fd, unsigned int flags)
 {
 	*desc = (struct kscope_desc){ .op = KSCOPE_OP_FSYNC,
-				      .op_flags = flags,
+				      .op_flags = (__u16)flags,
 				      .fd = fd };
 }

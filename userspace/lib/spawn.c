@@ -47,6 +47,21 @@ int kscope_spawn_blockers(const struct kscope_scope *scope,
 	return ret;
 }
 
+int kscope_spawn_linked(const struct kscope_scope *scope,
+			const struct kscope_desc *descs, unsigned int nr,
+			__u64 *handles)
+{
+	struct kscope_spawn arg = {
+		.size = sizeof(arg),
+		.flags = KSCOPE_SPAWN_LINKED,
+		.descs = addr_u64(descs),
+		.handles = addr_u64(handles),
+		.nr = nr,
+	};
+
+	return ioctl_ret(scope->fd, KSCOPE_IOC_SPAWN, &arg);
+}
+
 struct kscope_desc *kscope_batch_get(struct kscope_batch *batch)
 {
 	struct kscope_desc *desc;
