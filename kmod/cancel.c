@@ -212,7 +212,8 @@ static void scope_note_close(struct kscope_scope *scope)
  * @cause: KSCOPE_CAUSE_*
  *
  * Children that are queued go where no lane looks; whoever cancels the scope ends some of
- * them, as does a cancel of one by its handle.
+ * them, as does a cancel of one by its handle. Those that are shielded come back from there; who
+ * cancels the scope again leaves them where they are.
  *
  * Context: under the scope's lock.
  * Return: as kscope_scope_cancel(), which comes next.
@@ -220,9 +221,11 @@ static void scope_note_close(struct kscope_scope *scope)
 int kscope_scope_doom(struct kscope_scope *scope, u8 cause)
 {
 	lockdep_assert_held(&scope->lock);
-	list_splice_tail_init(&scope->quick.ready, &scope->doomed);
-	list_splice_tail_init(&scope->slow.ready, &scope->doomed);
-	list_splice_tail_init(&scope->parked, &scope->doomed);
+	if (scope->tally.state == KSCOPE_SCOPE_OPEN || scope->grace.bared) {
+		list_splice_tail_init(&scope->quick.ready, &scope->doomed);
+		list_splice_tail_init(&scope->slow.ready, &scope->doomed);
+		list_splice_tail_init(&scope->parked, &scope->doomed);
+	}
 	return kscope_tally_cancel(&scope->tally, cause);
 }
 

@@ -87,6 +87,14 @@ static void desc_file(struct rng *rng, struct call *call)
 		arg_set(call, "arg", small(rng, T_LEN, 0x10000));
 }
 
+/* The child that another comes after: by its distance, or by its handle */
+static struct arg desc_first(struct rng *rng)
+{
+	if (rng_chance(rng, 2))
+		return arg_number(1 + rng_below(rng, 4));
+	return slot(rng, FORM_CHILD);
+}
+
 /* Give a descriptor the fields that its operation takes. */
 static void desc_shape(struct rng *rng, struct call *call)
 {
@@ -121,6 +129,13 @@ static void desc_shape(struct rng *rng, struct call *call)
 		arg_set(call, "times", arg_number(rng_below(rng, 24)));
 	if (rng_chance(rng, 3))
 		arg_set(call, "user", arg_number(rng_below(rng, 4)));
+	if (rng_chance(rng, 3))
+		arg_set(call, "flags",
+			arg_number(rng_below(rng, KSCOPE_CHILD_ALL + 1)));
+	if (rng_chance(rng, 6))
+		arg_set(call, "till", arg_random(rng, T_TIME));
+	if (rng_chance(rng, 3))
+		arg_set(call, "after", desc_first(rng));
 }
 
 static void call_tweak(struct rng *rng, struct call *call)
@@ -155,6 +170,8 @@ static void call_generate(struct rng *rng, struct call *call)
 		desc_shape(rng, call);
 		one_in = 5;
 	}
+	if (!strcmp(kinds[call->kind].name, "spawn") && rng_chance(rng, 2))
+		arg_set(call, "flags", arg_number(KSCOPE_SPAWN_LINKED));
 	while (rng_chance(rng, one_in))
 		call_tweak(rng, call);
 	if (rng_chance(rng, 6))

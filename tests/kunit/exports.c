@@ -26,4 +26,5 @@ EXPORT_SYMBOL_NS_GPL(kscope_lease_drop, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_leases_search, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_buf_is_borrowed, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_batch_use_bay, KSCOPE_KUNIT);
+EXPORT_SYMBOL_NS_GPL(kscope_batch_leave_bay, KSCOPE_KUNIT);
 EXPORT_SYMBOL_NS_GPL(kscope_batch_spawn, KSCOPE_KUNIT);
