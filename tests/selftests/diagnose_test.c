@@ -140,6 +140,22 @@ TEST_F(diagnose, after_a_cancel_of_the_child_while_others_run)
 	expect_named(_metadata, self);
 }
 
+/* Each has the whole grace, be it told long after another. */
+TEST_F(diagnose, one_that_is_told_late_has_as_long)
+{
+	struct kscope_desc desc = desc_gate(self->op, 0, self->buf);
+	__u64 second;
+
+	ASSERT_EQ(1, spawn_one(self->scope.fd, desc, &second));
+	ASSERT_EQ(0, wait_running(self->scope.fd, 2));
+	ASSERT_EQ(0, cancel_child(self->scope.fd, self->handle));
+	usleep(GRACE_MS * 400);
+	self->told = now_ns();
+	ASSERT_EQ(0, cancel_child(self->scope.fd, second));
+	ASSERT_EQ(0, wait_stuck(self, 2));
+	EXPECT_LE(self->told + GRACE_MS * MSEC, now_ns());
+}
+
 /* The log names one of a scope, and only once; the count is of all. */
 TEST_F(diagnose, once_for_a_scope)
 {

@@ -156,6 +156,41 @@ TEST_F(spawn, write_fsync_read)
 	close(fd);
 }
 
+TEST_F(spawn, linked_children_come_one_after_the_other)
+{
+	struct kscope_desc descs[3];
+	__u64 handles[3];
+	int i;
+
+	kscope_prep_fill(&descs[0], self->buf, 0, HALF, 0x0101010101010101ULL);
+	kscope_prep_copy(&descs[1], self->buf, 0, self->buf, HALF, HALF);
+	descs[1].after = 1;
+	descs[1].flags = KSCOPE_CHILD_WAIT;
+	kscope_prep_crc32c(&descs[2], self->buf, 0, LEN, 0);
+	descs[2].after = 1;
+	descs[2].flags = KSCOPE_CHILD_WAIT;
+	for (i = 0; i < 3; i++)
+		descs[i].user_data = i;
+	ASSERT_EQ(3, kscope_spawn_linked(&self->scope, descs, 3, handles));
+	ASSERT_EQ(3, kscope_wait(&self->scope, 3, 0));
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(1, kscope_next(&self->scope, &self->done));
+		EXPECT_EQ(i, self->done.user_data);
+		EXPECT_EQ(handles[i], self->done.child);
+		EXPECT_EQ(KSCOPE_FINISHED, self->done.outcome);
+	}
+	EXPECT_EQ(1, self->mem[LEN - 1]);
+	/* the second is lost with the first, and says so */
+	descs[0].deadline_ns = 1;
+	ASSERT_EQ(2, kscope_spawn_linked(&self->scope, descs, 2, NULL));
+	ASSERT_EQ(2, kscope_wait(&self->scope, 2, 0));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(1, kscope_next(&self->scope, &self->done));
+	EXPECT_STREQ("never started", kscope_outcome_str(self->done.outcome));
+	EXPECT_STREQ("an earlier child did not finish",
+		     kscope_cause_str(self->done.cause));
+}
+
 TEST_F(spawn, batch_is_full_when_it_is)
 {
 	KSCOPE_BATCH(batch, 3);

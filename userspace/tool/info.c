@@ -14,17 +14,33 @@ static const char *yes_no(__u64 bit)
 
 static void print_limits(const struct kscope_info *info)
 {
+	static const struct {
+		__u64 bit;
+		const char *name;
+	} features[] = {
+		{ KSCOPE_FEATURE_ORDERED, "ordered scopes" },
+		{ KSCOPE_FEATURE_FILES, "file operations" },
+		{ KSCOPE_FEATURE_HASH, "hashes" },
+		{ KSCOPE_FEATURE_INLINE, "inline scopes" },
+		{ KSCOPE_FEATURE_HELP, "waiters that help" },
+		{ KSCOPE_FEATURE_POLICIES, "policies" },
+		{ KSCOPE_FEATURE_DEADLINE, "deadlines of scopes" },
+		{ KSCOPE_FEATURE_GUARD, "violations are seen" },
+		{ KSCOPE_FEATURE_FENCE, "exit fence" },
+		{ KSCOPE_FEATURE_LEASES, "leases on ranges" },
+		{ KSCOPE_FEATURE_NESTED, "nested scopes" },
+		{ KSCOPE_FEATURE_MAX_RUNNING, "limit of running children" },
+		{ KSCOPE_FEATURE_AFTER, "children after others" },
+		{ KSCOPE_FEATURE_CHILD_DEADLINE, "deadlines of children" },
+		{ KSCOPE_FEATURE_SHIELDED, "shielded children" },
+		{ KSCOPE_FEATURE_STUCK, "stuck children are named" },
+	};
+	size_t i;
+
 	printf("\nFeatures\n");
-	printf("  %-36s %s\n", "ordered scopes",
-	       yes_no(info->features & KSCOPE_FEATURE_ORDERED));
-	printf("  %-36s %s\n", "file operations",
-	       yes_no(info->features & KSCOPE_FEATURE_FILES));
-	printf("  %-36s %s\n", "hashes",
-	       yes_no(info->features & KSCOPE_FEATURE_HASH));
-	printf("  %-36s %s\n", "inline scopes",
-	       yes_no(info->features & KSCOPE_FEATURE_INLINE));
-	printf("  %-36s %s\n", "waiters that help",
-	       yes_no(info->features & KSCOPE_FEATURE_HELP));
+	for (i = 0; i < sizeof(features) / sizeof(features[0]); i++)
+		printf("  %-36s %s\n", features[i].name,
+		       yes_no(info->features & features[i].bit));
 	printf("\nLimits\n");
 	printf("  %-36s %u\n", "children of a scope", info->max_capacity);
 	printf("  %-36s %u\n", "blocking children at a time",
