@@ -2,6 +2,7 @@
 /*
  * The scope as a file: its end, its readiness, its ring, and a look inside.
  */
+#include <linux/cpumask.h>
 #include <linux/fs.h>
 #include <linux/poll.h>
 #include <linux/seq_file.h>
@@ -89,6 +90,8 @@ static void scope_fop_show_fdinfo(struct seq_file *m, struct file *file)
 		   query.stuck);
 	seq_printf(m, "depth:\t%u\nnested:\t%u\ntree_outstanding:\t%llu\n",
 		   query.depth, query.nested, query.tree_outstanding);
+	if (scope->cpus)
+		seq_printf(m, "cpus:\t%*pbl\n", cpumask_pr_args(scope->cpus));
 	for (i = 0; i < nr; i++)
 		show_child(m, &children[i]);
 }

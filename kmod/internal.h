@@ -116,6 +116,7 @@ struct shash_desc;
  * @files: A files that children of its scopes hold
  * @quick_wq: C runs the lanes of its scopes for children that do not block
  * @slow_wq: C likewise for those that may
+ * @bound: A the same two for scopes that choose their CPUs, from the first of these on
  */
 struct kscope_user {
 	struct hlist_node node;
@@ -125,6 +126,7 @@ struct kscope_user {
 	atomic_t files;
 	struct workqueue_struct *quick_wq;
 	struct workqueue_struct *slow_wq;
+	struct kscope_bound *bound;
 };
 
 /* Bytes of a buffer that were taken away from children: when, CLOCK_MONOTONIC */
@@ -357,6 +359,7 @@ struct kscope_queue {
 
 struct kscope_lane {
 	struct work_struct work; /* A */
+	int cpu; /* C where it is queued; WORK_CPU_UNBOUND for anywhere */
 	struct list_head node; /* S on queue->idle, or empty */
 	struct kscope_queue *queue; /* C */
 	struct workqueue_struct *wq; /* C */
@@ -442,6 +445,7 @@ struct kscope_nest {
  * @flags: C KSCOPE_SCOPE_*
  * @claim_work: C bytes of work that are taken in one go; 0 for one child after the other
  * @max_running: C children that may run at a time; 0 for no limit
+ * @cpus: C where they are run; NULL for anywhere
  * @lock: A
  * @tally: S
  * @at_end: S what the end of a child may lead to: bits KSCOPE_END_*
@@ -495,6 +499,7 @@ struct kscope_scope {
 	u32 flags;
 	u32 claim_work;
 	u32 max_running;
+	struct cpumask *cpus;
 	spinlock_t lock; /* as the letter S says, above */
 	struct kscope_tally tally;
 	u32 at_end;
@@ -557,11 +562,22 @@ struct kscope_charges {
 	u64 files;
 };
 
+/**
+ * struct kscope_bound - workqueues whose workers stay on the CPU that they are asked for
+ * @quick_wq: C for children that do not block
+ * @slow_wq: C for those that may
+ */
+struct kscope_bound {
+	struct workqueue_struct *quick_wq;
+	struct workqueue_struct *slow_wq;
+};
+
 /* user.c */
 extern unsigned int kscope_max_user_scopes;
 extern unsigned int kscope_max_user_children;
 struct kscope_user *kscope_user_charge(u32 children);
 void kscope_user_uncharge(struct kscope_user *user, u32 children);
+int kscope_user_bind(struct kscope_user *user);
 int kscope_user_charge_file(struct kscope_user *user);
 void kscope_user_uncharge_file(struct kscope_user *user);
 void kscope_users_stop(void);

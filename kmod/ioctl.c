@@ -9,6 +9,7 @@
  * the fact.
  */
 #include <linux/anon_inodes.h>
+#include <linux/cpumask.h>
 #include <linux/eventfd.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -23,7 +24,7 @@
 /* Programs were built with these; see also tests/selftests/abi_layout.def. */
 static_assert(sizeof(struct kscope_info) == 56);
 static_assert(sizeof(struct kscope_op_info) == 72);
-static_assert(sizeof(struct kscope_scope_create) == 64);
+static_assert(sizeof(struct kscope_scope_create) == 72);
 static_assert(sizeof(struct kscope_buf_pin) == 24);
 static_assert(sizeof(struct kscope_buf_unpin) == 24);
 static_assert(sizeof(struct kscope_buf_reborrow) == 32);
@@ -127,7 +128,21 @@ static long handle_op_info(struct call *call)
 	return ret ?: reply(call, sizeof(*args));
 }
 
+/* What the kernel has no CPUs for is left out, as sched_setaffinity() does. */
+static int copy_cpus(const struct kscope_scope_create *args,
+		     struct cpumask *cpus)
+{
+	const void __user *user = u64_to_user_ptr(args->cpus);
+
+	cpumask_clear(cpus);
+	if (copy_from_user(cpus, user,
+			   min_t(size_t, args->cpus_size, cpumask_size())))
+		return -EFAULT;
+	return 0;
+}
+
 static struct file *scope_file(const struct kscope_scope_create *args,
+			       const struct cpumask *cpus,
 			       struct kscope_scope *parent)
 {
 	struct kscope_scope_params params = {
@@ -140,6 +155,7 @@ static struct file *scope_file(const struct kscope_scope_create *args,
 		.grace_ns = args->grace_ns,
 		.max_running = args->max_running,
 		.user_data = args->user_data,
+		.cpus = cpus,
 	};
 	struct kscope_scope *scope;
 	struct file *file;
@@ -158,6 +174,21 @@ static struct file *scope_file(const struct kscope_scope_create *args,
 	return file;
 }
 
+static struct file *scope_file_bound(const struct kscope_scope_create *args,
+				     struct kscope_scope *parent)
+{
+	cpumask_var_t cpus;
+	struct file *file;
+	int ret;
+
+	if (!alloc_cpumask_var(&cpus, KSCOPE_GFP))
+		return ERR_PTR(-ENOMEM);
+	ret = copy_cpus(args, cpus);
+	file = ret ? ERR_PTR(ret) : scope_file(args, cpus, parent);
+	free_cpumask_var(cpus);
+	return file;
+}
+
 static long handle_scope_create(struct call *call)
 {
 	struct kscope_scope_create *args = &call->args.scope_create;
@@ -165,12 +196,17 @@ static long handle_scope_create(struct call *call)
 	struct file *file;
 	int fd, ret;
 
-	if (args->flags & ~KSCOPE_SCOPE_TAKEN || args->reserved)
+	if (args->flags & ~KSCOPE_SCOPE_TAKEN ||
+	    args->cpus_size > KSCOPE_MAX_CPUS_SIZE ||
+	    !args->cpus != !args->cpus_size)
 		return -EINVAL;
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	file = scope_file(args, call->scope);
+	if (args->cpus)
+		file = scope_file_bound(args, call->scope);
+	else
+		file = scope_file(args, NULL, call->scope);
 	if (IS_ERR(file)) {
 		ret = PTR_ERR(file);
 		goto put_fd;

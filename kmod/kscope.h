@@ -13,6 +13,7 @@
 #include <linux/module.h>
 #include <linux/types.h>
 
+struct cpumask;
 struct kscope_child;
 struct kscope_scope;
 
@@ -27,6 +28,7 @@ struct kscope_scope;
  * @grace_ns: how long a fence waits, at most KSCOPE_GRACE_MAX; 0 for KSCOPE_GRACE_DEFAULT
  * @user_data: for its creator, who is told of it when it is in the way
  * @max_running: of a parallel scope: children that may run at a time; 0 for no limit
+ * @cpus: where its children are run; NULL for anywhere. Copied
  */
 struct kscope_scope_params {
 	u32 kind;
@@ -38,6 +40,7 @@ struct kscope_scope_params {
 	u64 grace_ns;
 	u64 user_data;
 	u32 max_running;
+	const struct cpumask *cpus;
 };
 
 /**

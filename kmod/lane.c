@@ -20,6 +20,9 @@
  * children behind, kicks the next. So a few children that are done in no time do not wake
  * as many workers, and many that block still get all of the lanes.
  *
+ * In a scope that has chosen its CPUs each lane has one of them, and is queued there, on workqueues
+ * whose workers do not move. Callers do not help there.
+ *
  * After a budget of claims a lane goes to the back of its workqueue, so that long scopes do not
  * starve short ones.
  *
@@ -36,6 +39,30 @@
 
 static void lane_work(struct work_struct *work);
 
+/* Lanes of a scope that has chosen its CPUs each have one of these, in turn. */
+static void lane_bind(struct kscope_lane *lane, u32 i)
+{
+	const struct kscope_scope *scope = lane->queue->scope;
+	const struct kscope_bound *bound = scope->ring->user->bound;
+
+	lane->wq = lane->slow ? bound->slow_wq : bound->quick_wq;
+	lane->cpu = cpumask_first(scope->cpus);
+	for (i %= cpumask_weight(scope->cpus); i; i--)
+		lane->cpu = cpumask_next(lane->cpu, scope->cpus);
+}
+
+/* A CPU that is offline lets its work be done anywhere, so ask another one. */
+static void lane_queue(struct kscope_lane *lane)
+{
+	const struct cpumask *cpus = lane->queue->scope->cpus;
+	int cpu = lane->cpu;
+
+	if (cpus && !cpu_online(cpu))
+		cpu = cpumask_any_and(cpus, cpu_online_mask);
+	queue_work_on(cpu < nr_cpu_ids ? cpu : WORK_CPU_UNBOUND, lane->wq,
+		      &lane->work);
+}
+
 static struct kscope_lane *lane_make(struct kscope_queue *queue)
 {
 	struct kscope_user *user = queue->scope->ring->user;
@@ -47,6 +74,9 @@ static struct kscope_lane *lane_make(struct kscope_queue *queue)
 	lane->queue = queue;
 	lane->slow = i >= queue->first_slow;
 	lane->wq = lane->slow ? user->slow_wq : user->quick_wq;
+	lane->cpu = WORK_CPU_UNBOUND;
+	if (queue->scope->cpus)
+		lane_bind(lane, i);
 	list_add_tail(&lane->node, &queue->idle);
 	return lane;
 }
@@ -93,7 +123,7 @@ void kscope_lane_kick(struct kscope_queue *queue)
 	lane->starting = true;
 	queue->starting = true;
 	queue->nr_busy++;
-	queue_work(lane->wq, &lane->work);
+	lane_queue(lane);
 }
 
 static void lane_look(struct kscope_lane *lane)
@@ -158,7 +188,7 @@ static void lane_work(struct work_struct *work)
 	} while (--budget);
 	lane_turn(lane, false);
 	kscope_hook(KSCOPE_POINT_REQUEUE, lane->claim.user_data);
-	queue_work(lane->wq, &lane->work);
+	lane_queue(lane);
 }
 
 static void queue_init(struct kscope_queue *queue, struct kscope_scope *scope,
@@ -171,6 +201,11 @@ static void queue_init(struct kscope_queue *queue, struct kscope_scope *scope,
 	queue->max_busy = max(nr_quick, nr_slow);
 	INIT_LIST_HEAD(&queue->ready);
 	INIT_LIST_HEAD(&queue->idle);
+}
+
+static u32 lanes_cpus(const struct kscope_scope *scope)
+{
+	return scope->cpus ? cpumask_weight(scope->cpus) : num_online_cpus();
 }
 
 /**
@@ -188,7 +223,7 @@ int kscope_lanes_create(struct kscope_scope *scope)
 
 	if (limit)
 		most = min(most, limit);
-	quick = min3(num_online_cpus(), KSCOPE_MAX_QUICK, most);
+	quick = min3(lanes_cpus(scope), KSCOPE_MAX_QUICK, most);
 	slow = min(KSCOPE_MAX_BLOCKING, most);
 	scope->lanes =
 		kvcalloc(quick + slow, sizeof(*scope->lanes), KSCOPE_GFP);

@@ -25,6 +25,7 @@
  * The reaper drops that reference as its last act; kscope_reaper_stop() waits until the
  * code after that has run.
  */
+#include <linux/cpumask.h>
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
 #include <linux/log2.h>
@@ -63,6 +64,7 @@ static void scope_free(struct kscope_scope *scope)
 	kscope_ring_put(scope->ring);
 	kscope_event_set(scope, NULL);
 	kfree(scope->bay);
+	kfree(scope->cpus);
 	kvfree(scope->bufs);
 	kvfree(scope->places);
 	kvfree(scope->ties);
@@ -113,6 +115,12 @@ void kscope_scope_reap_later(struct kscope_scope *scope)
 	queue_work(reaper_wq, &scope->reap_work);
 }
 
+static bool cpus_are_valid(const struct kscope_scope_params *params)
+{
+	return params->kind != KSCOPE_KIND_INLINE &&
+	       cpumask_intersects(params->cpus, cpu_online_mask);
+}
+
 static bool params_are_valid(const struct kscope_scope_params *params)
 {
 	return params->kind <= KSCOPE_KIND_INLINE &&
@@ -121,7 +129,8 @@ static bool params_are_valid(const struct kscope_scope_params *params)
 	       params->capacity && params->capacity <= KSCOPE_MAX_CAPACITY &&
 	       params->max_buffers <= KSCOPE_MAX_BUFFERS &&
 	       params->grace_ns <= KSCOPE_GRACE_MAX &&
-	       (!params->max_running || params->kind == KSCOPE_KIND_PARALLEL);
+	       (!params->max_running || params->kind == KSCOPE_KIND_PARALLEL) &&
+	       (!params->cpus || cpus_are_valid(params));
 }
 
 static void scope_init(struct kscope_scope *scope,
@@ -166,6 +175,20 @@ static int scope_alloc_tables(struct kscope_scope *scope)
 	return -ENOMEM;
 }
 
+/* CPUs of its own, or those of its parent */
+static int scope_choose_cpus(struct kscope_scope *scope,
+			     const struct cpumask *cpus)
+{
+	if (!cpus || scope->kind == KSCOPE_KIND_INLINE)
+		return 0;
+	scope->cpus = kmalloc(cpumask_size(), KSCOPE_GFP);
+	if (!scope->cpus)
+		return -ENOMEM;
+	cpumask_and(scope->cpus, cpus, cpu_possible_mask);
+	scope->flags |= KSCOPE_SCOPE_NO_HELP;
+	return kscope_user_bind(scope->ring->user);
+}
+
 /**
  * kscope_scope_alloc() - make an open scope
  * @params: what it is to be
@@ -181,6 +204,7 @@ struct kscope_scope *
 kscope_scope_alloc(const struct kscope_scope_params *params,
 		   struct kscope_scope *parent, bool mappable)
 {
+	const struct cpumask *cpus = params->cpus;
 	struct kscope_scope *scope;
 	int ret;
 
@@ -198,6 +222,11 @@ kscope_scope_alloc(const struct kscope_scope_params *params,
 		ret = PTR_ERR(scope->ring);
 		goto free_scope;
 	}
+	if (parent && !cpus)
+		cpus = parent->cpus;
+	ret = scope_choose_cpus(scope, cpus);
+	if (ret)
+		goto put_ring;
 	ret = scope_alloc_tables(scope);
 	if (ret)
 		goto put_ring;
@@ -222,6 +251,7 @@ free_tables:
 	kvfree(scope->slots);
 put_ring:
 	kscope_ring_put(scope->ring);
+	kfree(scope->cpus);
 free_scope:
 	kfree(scope);
 	return ERR_PTR(ret);

@@ -27,6 +27,35 @@ static DEFINE_MUTEX(users_lock);
 static DEFINE_HASHTABLE(users, 6);
 static struct kscope_user *last_idle;
 
+static void bound_free(struct kscope_bound *bound)
+{
+	if (!bound)
+		return;
+	if (bound->slow_wq)
+		destroy_workqueue(bound->slow_wq);
+	if (bound->quick_wq)
+		destroy_workqueue(bound->quick_wq);
+	kfree(bound);
+}
+
+/* Their limits hold for each CPU: together they let no more run than the others do. */
+static struct kscope_bound *bound_alloc(kuid_t uid)
+{
+	int blocking = max(KSCOPE_MAX_USER_BLOCKING / num_possible_cpus(), 1U);
+	struct kscope_bound *bound = kzalloc(sizeof(*bound), KSCOPE_GFP);
+
+	if (!bound)
+		return NULL;
+	bound->quick_wq = alloc_workqueue("kscope_quick_cpu/%u",
+					  WQ_CPU_INTENSIVE, 1, __kuid_val(uid));
+	bound->slow_wq = alloc_workqueue("kscope_slow_cpu/%u", WQ_CPU_INTENSIVE,
+					 blocking, __kuid_val(uid));
+	if (bound->quick_wq && bound->slow_wq)
+		return bound;
+	bound_free(bound);
+	return NULL;
+}
+
 static void user_free(struct kscope_user *user)
 {
 	if (!user)
@@ -36,6 +65,7 @@ static void user_free(struct kscope_user *user)
 		destroy_workqueue(user->slow_wq);
 	if (user->quick_wq)
 		destroy_workqueue(user->quick_wq);
+	bound_free(user->bound);
 	kfree(user);
 }
 
@@ -162,6 +192,27 @@ void kscope_user_uncharge(struct kscope_user *user, u32 children)
 	mutex_unlock(&users_lock);
 	kscope_hook(KSCOPE_POINT_USER_GONE, 0);
 	user_free(victim);
+}
+
+/**
+ * kscope_user_bind() - let a user's scopes choose their CPUs
+ * @user: that has a scope
+ *
+ * Context: process context; may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int kscope_user_bind(struct kscope_user *user)
+{
+	struct kscope_bound *bound;
+
+	if (READ_ONCE(user->bound))
+		return 0;
+	bound = bound_alloc(user->uid);
+	if (!bound)
+		return -ENOMEM;
+	if (cmpxchg(&user->bound, NULL, bound)) /* somebody else did so */
+		bound_free(bound);
+	return 0;
 }
 
 /**

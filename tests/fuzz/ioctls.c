@@ -209,7 +209,8 @@ long run_create(struct ctx *ctx, const struct arg *args)
 		GRACE,
 		USER,
 		MOST,
-		RESERVED
+		CPUS,
+		CPUS_SIZE
 	};
 	struct kscope_scope_create create = {
 		.flags = value_of(&args[FLAGS]),
@@ -221,7 +222,8 @@ long run_create(struct ctx *ctx, const struct arg *args)
 		.max_buffers = value_of(&args[BUFFERS]),
 		.user_data = value_of(&args[USER]),
 		.max_running = value_of(&args[MOST]),
-		.reserved = value_of(&args[RESERVED]),
+		.cpus_size = value_of(&args[CPUS_SIZE]),
+		.cpus = value_of(&args[CPUS]),
 	};
 	long ret = ioctl_make(ctx, args, KSCOPE_IOC_SCOPE_CREATE, &create,
 			      sizeof(create));

@@ -6,6 +6,7 @@
  */
 #include <linux/kstrtox.h>
 #include <linux/module.h>
+#include <linux/smp.h>
 #include <linux/wait.h>
 #include <linux/wait_bit.h>
 
@@ -45,8 +46,10 @@ static bool gate_lets_go(struct kscope_child *child)
 	       kscope_child_cancelled(child);
 }
 
+/* The value of its completion says on which CPU it began. */
 static int gate_run(struct kscope_child *child)
 {
+	kscope_child_set_value(child, raw_smp_processor_id());
 	___wait_var_event(&gate_open, gate_lets_go(child), TASK_IDLE, 0, 0,
 			  schedule());
 	if (kscope_child_desc(child)->op_flags & GATE_HEEDS &&

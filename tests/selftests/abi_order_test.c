@@ -558,6 +558,13 @@ TEST_F(order, values_of_scope_create)
 		{ { .capacity = 1, .max_buffers = self->info.max_buffers + 1 },
 		  -EINVAL },
 		{ { .capacity = 1, .max_buffers = 0xffffffff }, -EINVAL },
+		{ { .capacity = 1, .cpus = 8 }, -EINVAL },
+		{ { .capacity = 1, .cpus_size = 8 }, -EINVAL },
+		{ { .capacity = 1,
+		    .cpus = 8,
+		    .cpus_size = KSCOPE_MAX_CPUS_SIZE + 1 },
+		  -EINVAL },
+		{ { .capacity = 1, .cpus = 8, .cpus_size = 8 }, -EFAULT },
 	};
 	struct kscope_scope_create good = {
 		.capacity = 1, .max_buffers = self->info.max_buffers

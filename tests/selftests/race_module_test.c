@@ -246,7 +246,7 @@ static int load_with_fault(int ko, int nth, unsigned int n, unsigned int *left)
 }
 
 /* Most points of a load are the loader's; those at its end are the module's own. */
-TEST_F_TIMEOUT(unload, load_that_fails_leaves_nothing, 90)
+TEST_F_TIMEOUT(unload, load_that_fails_leaves_nothing, 300)
 {
 	const char *why = faults_set_up();
 	unsigned int n, left, failed = 0;

@@ -104,6 +104,7 @@
 #define KSCOPE_MAX_RANGES	2
 #define KSCOPE_MAX_BLOCKERS	8
 #define KSCOPE_MAX_NESTING	64	/* scopes above the deepest one */
+#define KSCOPE_MAX_CPUS_SIZE	4096	/* bytes of a mask of CPUs */
 
 /**
  * struct kscope_info - what this kernel offers (KSCOPE_IOC_INFO)
@@ -152,6 +153,7 @@ struct kscope_info {
 #define KSCOPE_FEATURE_CHILD_DEADLINE (1ULL << 13) /* &kscope_desc.deadline_ns */
 #define KSCOPE_FEATURE_SHIELDED	(1ULL << 14)	/* KSCOPE_CHILD_SHIELDED */
 #define KSCOPE_FEATURE_STUCK	(1ULL << 15)	/* &kscope_query.stuck */
+#define KSCOPE_FEATURE_AFFINITY	(1ULL << 16)	/* &kscope_scope_create.cpus */
 #define KSCOPE_FEATURES_ALL	(KSCOPE_FEATURE_ORDERED | KSCOPE_FEATURE_FILES | \
 				 KSCOPE_FEATURE_HASH | KSCOPE_FEATURE_INLINE | \
 				 KSCOPE_FEATURE_HELP | KSCOPE_FEATURE_POLICIES | \
@@ -161,7 +163,8 @@ struct kscope_info {
 				 KSCOPE_FEATURE_MAX_RUNNING | \
 				 KSCOPE_FEATURE_AFTER | \
 				 KSCOPE_FEATURE_CHILD_DEADLINE | \
-				 KSCOPE_FEATURE_SHIELDED | KSCOPE_FEATURE_STUCK)
+				 KSCOPE_FEATURE_SHIELDED | \
+				 KSCOPE_FEATURE_STUCK | KSCOPE_FEATURE_AFFINITY)
 
 /* Built-in operations; modules register theirs from KSCOPE_OP_PROVIDER on. */
 #define KSCOPE_OP_NOP		0	/* nothing */
@@ -258,7 +261,9 @@ struct kscope_op_info {
  * @user_data: in: what &kscope_blocker.user_data says of a nested scope, not looked at
  * @max_running: in: children that may run at a time; 0 for as many as there are workers. Only
  *	for KSCOPE_KIND_PARALLEL
- * @reserved: 0
+ * @cpus_size: in: bytes at @cpus, at most KSCOPE_MAX_CPUS_SIZE; 0 without
+ * @cpus: in: address of a mask of CPUs, as sched_setaffinity() takes it, or 0. Not for
+ *	KSCOPE_KIND_INLINE
  *
  * The ioctl returns the scope's fd, which is close-on-exec.
  *
@@ -279,6 +284,11 @@ struct kscope_op_info {
  *
  * With @max_running children begin in the order of spawning, those that may block and those that
  * do not alike, and so one that waits for a worker holds up those behind it.
+ *
+ * With @cpus children are run on these CPUs only, as long as one of them is online; one has to be
+ * now (EINVAL). Callers that wait do not help. Scopes that are nested in it without a mask of
+ * their own have the same. What an operation leaves to others, as READ and WRITE to devices, is
+ * done where these like.
  *
  * What a policy has cancelled is cancelled as by KSCOPE_CANCEL_SCOPE: from the end of the
  * deciding child on no other starts, and a join still waits for all. A child that was
@@ -313,7 +323,8 @@ struct kscope_scope_create {
 	__u64 grace_ns;
 	__u64 user_data;
 	__u32 max_running;
-	__u32 reserved;
+	__u32 cpus_size;
+	__u64 cpus;
 };
 
 #define KSCOPE_PIN_READ_ONLY	(1U << 0)	/* children shall only read it */

@@ -112,6 +112,9 @@ struct kscope_scope {
  * @user_data: what a blocker says if this one is nested and stands in the way
  * @max_running: of a parallel scope: children that run at a time, and begin in the order of
  *	spawning; 0 for no limit
+ * @cpus: a cpu_set_t, or what CPU_ALLOC() has made: children run on these CPUs only; NULL for
+ *	anywhere
+ * @cpus_size: bytes at @cpus
  */
 struct kscope_scope_params {
 	unsigned int kind;
@@ -123,6 +126,8 @@ struct kscope_scope_params {
 	__u64 grace_ns;
 	__u64 user_data;
 	unsigned int max_running;
+	const void *cpus;
+	size_t cpus_size;
 };
 
 /*

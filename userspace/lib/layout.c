@@ -21,11 +21,12 @@ ASSERT_SIZE(kscope_op_info, 72);
 ASSERT_OFFSET(kscope_op_info, access, 28);
 ASSERT_OFFSET(kscope_op_info, name, 40);
 
-ASSERT_SIZE(kscope_scope_create, 64);
+ASSERT_SIZE(kscope_scope_create, 72);
 ASSERT_OFFSET(kscope_scope_create, deadline_ns, 32);
 ASSERT_OFFSET(kscope_scope_create, grace_ns, 40);
 ASSERT_OFFSET(kscope_scope_create, user_data, 48);
 ASSERT_OFFSET(kscope_scope_create, max_running, 56);
+ASSERT_OFFSET(kscope_scope_create, cpus, 64);
 ASSERT_SIZE(kscope_buf_pin, 24);
 ASSERT_SIZE(kscope_buf_unpin, 24);
 ASSERT_OFFSET(kscope_buf_unpin, blockers, 16);

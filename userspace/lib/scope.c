@@ -65,6 +65,8 @@ static int create(int dev, const struct kscope_scope_params *params,
 		.max_buffers = params->max_buffers,
 		.user_data = params->user_data,
 		.max_running = params->max_running,
+		.cpus_size = (__u32)params->cpus_size,
+		.cpus = addr_u64(params->cpus),
 	};
 	int fd = ioctl_ret(dev, KSCOPE_IOC_SCOPE_CREATE, &arg);
 

@@ -34,11 +34,12 @@ static void print_limits(const struct kscope_info *info)
 		{ KSCOPE_FEATURE_CHILD_DEADLINE, "deadlines of children" },
 		{ KSCOPE_FEATURE_SHIELDED, "shielded children" },
 		{ KSCOPE_FEATURE_STUCK, "stuck children are named" },
+		{ KSCOPE_FEATURE_AFFINITY, "CPU affinity of scopes" },
 	};
 	size_t i;
 
 	printf("\nFeatures\n");
-	for (i = 0; i < sizeof(features) / sizeof(features[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(features); i++)
 		printf("  %-36s %s\n", features[i].name,
 		       yes_no(info->features & features[i].bit));
 	printf("\nLimits\n");
