@@ -71,6 +71,24 @@ SWEEP_TEST(create_with_most_buffers, .body = body_create,
 	   .verify = verify_create, .flags = CREATE_FLAGS, .nr = 64,
 	   .max_buffers = 4096)
 
+/* The first of its user that chooses its CPUs */
+static void body_create_bound(struct world *w)
+{
+	unsigned char cpus = 1;
+	struct kscope_scope_create arg = { .size = sizeof(arg),
+					   .capacity = w->sc->nr,
+					   .cpus_size = sizeof(cpus),
+					   .cpus = to_u64(&cpus) };
+	int fd = step(w, CALL_CREATE, 0,
+		      xioctl(w->dev, KSCOPE_IOC_SCOPE_CREATE, &arg));
+
+	if (fd >= 0)
+		close(fd);
+}
+
+SWEEP_TEST(create_with_cpus, .body = body_create_bound,
+	   .flags = CREATE_FLAGS | F_NEW_USER, .nr = 64)
+
 SWEEP_TEST(create_of_no_children_is_refused, .body = body_create, .nr = 0,
 	   .want = -EINVAL, .flags = F_WANT_EFAULT)
 

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every point fails once: children that come after others, that have a deadline, or that are
+ * shielded. The first of these in a scope needs memory.
+ */
+#include "fault_sweep.h"
+
+static void body_deadline(struct world *w)
+{
+	struct kscope_desc desc = desc_sleep(0, 1);
+
+	desc.deadline_ns = far_future();
+	do_spawn_same(w, desc, 4);
+	do_join(w);
+}
+
+static void body_drain(struct world *w)
+{
+	struct kscope_desc desc = desc_nop(0);
+
+	if (do_spawn_same(w, desc_sleep(0, 1), 4) < 0)
+		return;
+	desc.flags = KSCOPE_CHILD_DRAIN;
+	do_spawn_same(w, desc, 2);
+	do_join(w);
+}
+
+/* Enough of them to need room of their own; each comes after the one before it. */
+static void spawn_chain(struct world *w, struct kscope_desc first)
+{
+	const unsigned int nr = 20;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < nr; i++) {
+		w->descs[i] = i ? desc_nop(i) : first;
+		w->descs[i].user_data = i;
+		w->descs[i].after = i ? 1 : 0;
+	}
+	ret = spawn_linked(w->scope.fd, w->descs, w->handles, nr);
+	if (ret > 0)
+		w->accepted += ret;
+	step(w, CALL_SPAWN, nr, ret);
+}
+
+static void body_chain(struct world *w)
+{
+	spawn_chain(w, desc_sleep(0, 1));
+	do_join(w);
+}
+
+static void body_chain_lost(struct world *w)
+{
+	spawn_chain(w, desc_sleep(0, far_future()));
+	if (!w->accepted)
+		return;
+	do_cancel(w, KSCOPE_CANCEL_CHILD, w->handles[0], 0);
+	do_join(w);
+}
+
+static void body_shielded(struct world *w)
+{
+	struct kscope_desc desc = desc_sleep(0, 1);
+
+	desc.flags = KSCOPE_CHILD_SHIELDED;
+	do_spawn_same(w, desc, 4);
+	do_cancel(w, KSCOPE_CANCEL_SCOPE, 0, 0);
+	do_join(w);
+}
+
+#define TIE_TEST(name_, flags_, body_)                                       \
+	SWEEP_TEST(name_, .capacity = 64, .flags = F_WANT_EFAULT | (flags_), \
+		   .body = (body_))
+
+TIE_TEST(deadline, F_WANT_ENOMEM, body_deadline)
+TIE_TEST(drain, F_WANT_ENOMEM, body_drain)
+TIE_TEST(chain, F_WANT_ENOMEM, body_chain)
+TIE_TEST(chain_lost, F_WANT_ENOMEM, body_chain_lost)
+TIE_TEST(shielded, 0, body_shielded)
