@@ -365,6 +365,7 @@ static void batch_move_in(struct kscope_batch *batch, struct kscope_bay *bay)
 {
 	batch->bay = bay;
 	batch->room = bay->descs;
+	batch->descs = bay->descs;
 	batch->drafts = bay->drafts;
 	batch->max = KSCOPE_BATCH;
 }

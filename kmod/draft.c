@@ -76,11 +76,14 @@ static int draft_tie(struct kscope_batch *batch, u32 i)
 {
 	u64 after = batch->descs[i].after;
 	bool earlier = batch->linked && after <= i;
+	int ret;
 
 	if (after && after < KSCOPE_MAX_CAPACITY && !earlier)
 		return -EINVAL;
-	batch->tied = true;
-	return kscope_ties_provide(batch->scope);
+	ret = kscope_ties_provide(batch->scope);
+	if (!ret) /* else those before it are not to look for their ties */
+		batch->tied = true;
+	return ret;
 }
 
 static int draft_make(struct kscope_batch *batch, u32 i, struct kscope_op *op)

@@ -42,7 +42,7 @@ static const struct call_rule call_rules[NR_CALLS] = {
 			  ESHUTDOWN } },
 	[CALL_SPAWN] = { "SPAWN",
 			 { EACCES, EAGAIN, EBADF, ECANCELED, EDQUOT, EFBIG,
-			   EINTR, ENOENT, EOPNOTSUPP, EOVERFLOW, ERANGE,
+			   EINTR, ENOENT, ENOMEM, EOPNOTSUPP, EOVERFLOW, ERANGE,
 			   ESHUTDOWN, ETIMEDOUT } },
 	[CALL_CANCEL] = { "CANCEL", { EALREADY, ENOENT, ESHUTDOWN } },
 	[CALL_JOIN] = { "JOIN", { EINTR, ETIMEDOUT } },
@@ -136,7 +136,8 @@ static inline bool end_is_right(const struct world *w,
 				const struct kscope_completion *c)
 {
 	bool told = c->cause == KSCOPE_CAUSE_CALLER ||
-		    c->cause == KSCOPE_CAUSE_CLOSE;
+		    c->cause == KSCOPE_CAUSE_CLOSE ||
+		    c->cause == KSCOPE_CAUSE_AFTER;
 
 	switch (c->outcome) {
 	case KSCOPE_FINISHED:
