@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Every point fails once: children that come after others, that have a deadline, or that are
- * shielded. The first of these in a scope needs memory: so little here that there is no other way to
- * get it.
+ * shielded. The first of these in a scope needs memory: so little here that there is no other way
+ * to get it.
  */
 #include "fault_sweep.h"
 
