@@ -467,6 +467,7 @@ struct kscope_nest {
  * @pinned_pages: S
  * @loans: A leases of callers, by handle
  * @nr_loans: S how many; not all of them may be in the table yet
+ * @nr_borrows: S of these, those that are held
  * @last_loan: S handle of the last one that came
  * @waiting: S those who wait for leases, in the order in which they came
  * @nr_waiting: S
@@ -521,6 +522,7 @@ struct kscope_scope {
 	u64 pinned_pages;
 	struct xarray loans;
 	u32 nr_loans;
+	u32 nr_borrows;
 	u32 nr_waiting;
 	u64 last_loan;
 	struct list_head waiting;

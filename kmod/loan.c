@@ -60,8 +60,9 @@ bool kscope_loan_clashes(const struct kscope_waiting *waiting,
 	return kscope_ranges_clash(&loan_of(waiting)->range, range);
 }
 
-static void loan_hold(struct kscope_loan *loan)
+static void loan_hold(struct kscope_scope *scope, struct kscope_loan *loan)
 {
+	scope->nr_borrows++;
 	kscope_lease_take(&loan->lease, &loan->range.buf->lent, &loan->range);
 	WRITE_ONCE(loan->state, LOAN_HELD);
 }
@@ -80,7 +81,7 @@ void kscope_loan_try(struct kscope_scope *scope, struct kscope_waiting *waiting)
 	if (!kscope_range_is_free(scope, &loan->range, waiting, true))
 		return;
 	kscope_line_leave(scope, waiting);
-	loan_hold(loan);
+	loan_hold(scope, loan);
 	wake_up_process(loan->task);
 }
 
@@ -116,7 +117,7 @@ static int loan_ask(struct kscope_scope *scope, struct kscope_loan *loan,
 	if (ret)
 		return ret;
 	if (kscope_range_is_free(scope, &loan->range, NULL, true))
-		loan_hold(loan);
+		loan_hold(scope, loan);
 	else
 		ret = wait ? loan_line_up(scope, loan) : -EBUSY;
 	if (!ret)
@@ -262,8 +263,9 @@ int kscope_loan_take(struct kscope_scope *scope, struct kscope_borrow *args,
 	return waits ? loan_wait(scope, loan, args->deadline_ns) : ret;
 }
 
-static void loan_end(struct kscope_loan *loan)
+static void loan_end(struct kscope_scope *scope, struct kscope_loan *loan)
 {
+	scope->nr_borrows--;
 	kscope_lease_drop(&loan->lease, &loan->range.buf->lent, &loan->range);
 	loan->range.buf->leases--;
 }
@@ -285,7 +287,7 @@ int kscope_loan_return(struct kscope_scope *scope, u64 handle)
 	loan = xa_load(&scope->loans, handle);
 	held = loan && loan->state == LOAN_HELD && !loan->task;
 	if (held) {
-		loan_end(loan);
+		loan_end(scope, loan);
 		loan_free(scope, loan);
 		kscope_line_grant(scope);
 	}
@@ -297,7 +299,7 @@ int kscope_loan_return(struct kscope_scope *scope, u64 handle)
 static void loan_lose(struct kscope_scope *scope, struct kscope_loan *loan)
 {
 	if (loan->state == LOAN_HELD) {
-		loan_end(loan);
+		loan_end(scope, loan);
 	} else {
 		kscope_line_leave(scope, &loan->waiting);
 		loan->range.buf->leases--;
@@ -322,7 +324,7 @@ void kscope_loans_end(struct kscope_scope *scope)
 		if (loan->task) {
 			loan_lose(scope, loan);
 		} else if (loan->state == LOAN_HELD) {
-			loan_end(loan);
+			loan_end(scope, loan);
 			loan_free(scope, loan);
 		}
 	}

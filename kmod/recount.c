@@ -27,6 +27,7 @@ static LIST_HEAD(watched);
  * @leases: that they have, and callers
  * @taken: those that have a place among the leases of children, as they are not on nothing
  * @lent: likewise of callers and nested scopes
+ * @borrows: of these, those of callers
  * @files: that they hold
  * @buffers: in the tables
  * @pages: pinned for these
@@ -37,6 +38,7 @@ struct recount {
 	u64 leases;
 	u64 taken;
 	u64 lent;
+	u64 borrows;
 	u64 files;
 	u64 buffers;
 	u64 pages;
@@ -133,6 +135,7 @@ static void recount_loans(struct kscope_scope *scope, struct recount *found)
 
 	found->leases += kscope_loans_recount(scope, &held);
 	found->lent += held;
+	found->borrows = held;
 }
 
 /* What buffers count themselves goes to @counted. */
@@ -255,6 +258,7 @@ static void check_scope(struct report *report, struct kscope_scope *scope)
 	       found.leases);
 	expect(report, scope, "leases of children", counted.taken, found.taken);
 	expect(report, scope, "leases of others", counted.lent, found.lent);
+	expect(report, scope, "nr_borrows", scope->nr_borrows, found.borrows);
 	expect(report, scope, "nr_buffers", scope->nr_buffers, found.buffers);
 	expect(report, scope, "pinned_pages", scope->pinned_pages, found.pages);
 	check_ties(report, scope);

@@ -467,7 +467,7 @@ void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query)
 	query->cause = tally->cause;
 	query->violations = scope->violations;
 	query->deadline_ns = scope->deadline.ns;
-	query->nr_borrows = scope->nr_loans - scope->nr_waiting;
+	query->nr_borrows = scope->nr_borrows;
 	query->depth = scope->nest.depth;
 	query->nested = tally->nested;
 	query->stuck = scope->grace.stuck;
