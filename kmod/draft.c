@@ -206,9 +206,6 @@ static int hash_resolve(const struct kscope_scope *scope,
 			const struct kscope_desc *desc,
 			struct kscope_hash **hash)
 {
-	if (scope->kind != KSCOPE_KIND_ORDERED &&
-	    desc->op_flags != KSCOPE_HASH_ALL)
-		return -EINVAL;
 	*hash = kscope_hash_lookup(scope, desc->hash);
 	return *hash ? 0 : -ENOENT;
 }

@@ -4,8 +4,7 @@
  * digest. They are opened by name, outside the hot path, and live until the scope is
  * released, so a handle needs no generation and a child no reference.
  *
- * The running digest belongs to whichever child of the hash runs; an ordered scope, the
- * only kind that allows one, runs one child at a time.
+ * The running digest belongs to the child that has set KSCOPE_HASH_BUSY (ops/digest.c).
  */
 #include <linux/nospec.h>
 #include <linux/slab.h>

@@ -39,6 +39,7 @@ static const char *const point_names[KSCOPE_NR_POINTS] = {
 	[KSCOPE_POINT_TAKING] = "taking",
 	[KSCOPE_POINT_CLAIMED] = "claimed",
 	[KSCOPE_POINT_RETURNED] = "returned",
+	[KSCOPE_POINT_DIGESTING] = "digesting",
 	[KSCOPE_POINT_ENDED] = "ended",
 	[KSCOPE_POINT_REQUEUE] = "requeue",
 	[KSCOPE_POINT_IDLE] = "idle",

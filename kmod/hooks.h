@@ -16,6 +16,7 @@ enum kscope_point {
 	KSCOPE_POINT_RESERVED, /* batch has its slots, nobody can see them */
 	KSCOPE_POINT_TAKING, /* lane about to take a child */
 	KSCOPE_POINT_CLAIMED, /* lane has taken one, its op was not called */
+	KSCOPE_POINT_DIGESTING, /* a piece has its running digest */
 	KSCOPE_POINT_RETURNED, /* the op has returned, the child has not ended */
 	KSCOPE_POINT_ENDED, /* the child has ended, nobody was woken */
 	KSCOPE_POINT_REQUEUE, /* lane about to queue itself again */

@@ -219,16 +219,20 @@ struct kscope_buf_slot {
 	u32 generation;
 };
 
+#define KSCOPE_HASH_BUSY 0 /* number of a bit */
+
 /**
  * struct kscope_hash - a hash algorithm, and one running digest
  * @tfm: C
  * @nr_pieces: S pieces of running digests that were accepted; numbers them
- * @next_piece: R the number that the running digest can go on with, 0 for none
- * @running: R state of the digest
+ * @state: A KSCOPE_HASH_BUSY: the running child that has set it has what comes below
+ * @next_piece: the number that the running digest can go on with, 0 for none
+ * @running: state of the digest
  */
 struct kscope_hash {
 	struct crypto_shash *tfm;
 	u64 nr_pieces;
+	unsigned long state;
 	u64 next_piece;
 	struct shash_desc *running;
 };

@@ -6,7 +6,12 @@
  * the number that it can go on with, and only while it is whole: a piece that fails, stops
  * part-way or never runs leaves a gap, and the pieces after it, up to the next FIRST, end
  * with -EBADMSG instead of a digest of something else.
+ *
+ * One piece at a time works on the digest. Where children run side by side, one that comes while
+ * another is there ends with -EBADMSG as well: it is out of its turn. It does not wait, as that
+ * would keep a worker from others.
  */
+#include <linux/bitops.h>
 #include <linux/minmax.h>
 #include <linux/string.h>
 
@@ -72,10 +77,9 @@ static int digest_once(struct kscope_child *child)
 	return ret;
 }
 
-static int digest_piece(struct kscope_child *child)
+static int digest_go_on(struct kscope_child *child, struct kscope_hash *hash)
 {
 	u32 op_flags = kscope_child_desc(child)->op_flags;
-	struct kscope_hash *hash = child->hash;
 	int ret = 0;
 
 	if (op_flags & KSCOPE_HASH_FIRST)
@@ -91,6 +95,20 @@ static int digest_piece(struct kscope_child *child)
 		return digest_final(child, hash->running);
 	hash->next_piece = child->piece + 1;
 	return 0;
+}
+
+static int digest_piece(struct kscope_child *child)
+{
+	struct kscope_hash *hash = child->hash;
+	int ret;
+
+	if (test_and_set_bit_lock(KSCOPE_HASH_BUSY, &hash->state))
+		return -EBADMSG;
+	kscope_hook(KSCOPE_POINT_DIGESTING,
+		    kscope_child_desc(child)->user_data);
+	ret = digest_go_on(child, hash);
+	clear_bit_unlock(KSCOPE_HASH_BUSY, &hash->state);
+	return ret;
 }
 
 static int hash_run(struct kscope_child *child)

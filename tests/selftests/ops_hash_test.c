@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * HASH against the vectors of FIPS 180, RFC 1321 and RFC 3720, in one shot and as a
- * running digest over the children of an ordered scope, and what breaks the latter.
+ * running digest over several children, and what breaks the latter.
  */
 #include "kselftest_harness.h"
-#include "kscope_sys.h"
+#include "race_hooks.h"
 
 #define LEN (256 * 1024)
 #define OUT (LEN - 64) /* where the digests go */
@@ -240,9 +240,27 @@ FIXTURE(running)
 	struct kscope_completion c;
 };
 
+FIXTURE_VARIANT(running)
+{
+	unsigned int kind;
+};
+
+FIXTURE_VARIANT_ADD(running, ordered){
+	.kind = KSCOPE_KIND_ORDERED,
+};
+
+FIXTURE_VARIANT_ADD(running, parallel){
+	.kind = KSCOPE_KIND_PARALLEL,
+};
+
+FIXTURE_VARIANT_ADD(running, in_line){
+	.kind = KSCOPE_KIND_INLINE,
+};
+
 FIXTURE_SETUP(running)
 {
-	ASSERT_EQ(0, scope_open(&self->scope, KSCOPE_KIND_ORDERED, 64));
+	hooks_quiet();
+	ASSERT_EQ(0, scope_open(&self->scope, variant->kind, 64));
 	self->mem = map_anon(LEN);
 	ASSERT_NE(MAP_FAILED, self->mem);
 	self->buf = buf_pin(self->scope.fd, self->mem, LEN, 0);
@@ -264,6 +282,19 @@ static struct kscope_desc piece(FIXTURE_DATA(running) * self, unsigned int hash,
 
 	return desc_hash(hash, op_flags, self->buf, off, len,
 			 last ? self->buf : 0, last ? OUT : 0);
+}
+
+/* All in one call: one after the other, whatever the scope is. */
+static int spawn_in_turn(FIXTURE_DATA(running) * self, unsigned int kind,
+			 struct kscope_desc *descs, unsigned int nr)
+{
+	unsigned int i;
+
+	if (kind != KSCOPE_KIND_PARALLEL)
+		return spawn(self->scope.fd, descs, nr);
+	for (i = 1; i < nr; i++)
+		descs[i].after = 1;
+	return spawn_linked(self->scope.fd, descs, NULL, nr);
 }
 
 TEST_F(running, million_a_in_uneven_pieces)
@@ -306,7 +337,7 @@ TEST_F(running, pieces_that_are_spawned_at_once_run_in_order)
 	descs[2] = piece(self, self->hash, 0, 20, 20);
 	descs[3] = piece(self, self->hash, KSCOPE_HASH_LAST, 40,
 			 strlen(LONG_MESSAGE) - 40);
-	ASSERT_EQ(4, spawn(self->scope.fd, descs, 4));
+	ASSERT_EQ(4, spawn_in_turn(self, variant->kind, descs, 4));
 	ASSERT_EQ(0, join(self->scope.fd));
 	EXPECT_STREQ(LONG_SHA256, hex(self->mem + OUT, 32));
 }
@@ -323,7 +354,7 @@ TEST_F(running, digests_of_two_hashes_interleave)
 	descs[2] = piece(self, self->hash, KSCOPE_HASH_LAST, 1, 2);
 	descs[3] = piece(self, md5, KSCOPE_HASH_LAST, 2, 1);
 	descs[3].off2 = OUT + 32;
-	ASSERT_EQ(4, spawn(self->scope.fd, descs, 4));
+	ASSERT_EQ(4, spawn_in_turn(self, variant->kind, descs, 4));
 	ASSERT_EQ(0, join(self->scope.fd));
 	EXPECT_STREQ(algorithms[2].abc, hex(self->mem + OUT, 32));
 	EXPECT_STREQ(algorithms[0].abc, hex(self->mem + OUT + 32, 16));
@@ -383,6 +414,8 @@ TEST_F(running, digest_is_broken_by_a_cancelled_piece_until_the_next_first)
 	__u64 handles[4];
 	int i;
 
+	if (variant->kind != KSCOPE_KIND_ORDERED)
+		SKIP(return, "nothing waits behind the sleeper");
 	memset(self->mem + OUT, 0x77, 64);
 	descs[0] = piece(self, self->hash, KSCOPE_HASH_FIRST, 0, 1);
 	descs[1] = desc_sleep(1, far_future());
@@ -413,6 +446,69 @@ TEST_F(running, digest_is_broken_by_a_cancelled_piece_until_the_next_first)
 			    piece(self, self->hash, KSCOPE_HASH_ALL, 0, 3),
 			    &self->c));
 	EXPECT_STREQ(algorithms[2].abc, hex(self->mem + OUT, 32));
+}
+
+TEST_F(running, piece_out_of_its_turn_is_ebadmsg_and_disturbs_nobody)
+{
+	static const unsigned int flags[] = { 0, KSCOPE_HASH_FIRST,
+					      KSCOPE_HASH_LAST };
+	struct kscope_desc desc;
+	int i;
+
+	if (variant->kind != KSCOPE_KIND_PARALLEL)
+		SKIP(return, "children take turns");
+	if (!hooks_there())
+		SKIP(return, "the module has no hooks");
+	memcpy(self->mem, "xyzabc", 6);
+	ASSERT_EQ(0, stop_at("digesting", 7));
+	desc = piece(self, self->hash, KSCOPE_HASH_FIRST, 3, 1);
+	desc.user_data = 7;
+	ASSERT_EQ(1, spawn(self->scope.fd, &desc, 1));
+	ASSERT_EQ(0, stop_wait());
+	for (i = 0; i < 3; i++)
+		expect_broken(_metadata, self, flags[i]);
+	ASSERT_EQ(0, stop_go());
+	ASSERT_EQ(0, reap_wait(&self->scope, &self->c));
+	EXPECT_EQ(KSCOPE_FINISHED, self->c.outcome);
+	/* but the pieces between are missing */
+	expect_broken(_metadata, self, KSCOPE_HASH_LAST);
+	desc = piece(self, self->hash, KSCOPE_HASH_ALL, 3, 3);
+	ASSERT_EQ(0, run_ok(&self->scope, desc, &self->c));
+	EXPECT_STREQ(algorithms[2].abc, hex(self->mem + OUT, 32));
+}
+
+/* Whoever comes first: a digest of something else is never told. */
+TEST_F(running, pieces_side_by_side_give_the_digest_or_none)
+{
+	unsigned int len = 100000, round, nr, right = 0;
+	struct kscope_desc descs[2];
+	char want[65];
+
+	memset(self->mem, 'a', 2 * len);
+	descs[0] = piece(self, self->hash, KSCOPE_HASH_FIRST, 0, len);
+	descs[1] = piece(self, self->hash, KSCOPE_HASH_LAST, len, len);
+	ASSERT_EQ(2, spawn_in_turn(self, variant->kind, descs, 2));
+	ASSERT_EQ(0, join(self->scope.fd));
+	strcpy(want, hex(self->mem + OUT, 32));
+	descs[1].after = 0;
+	for (round = 0; round < 100; round++) {
+		memset(self->mem + OUT, 0, 32);
+		while (reap(&self->scope, &self->c))
+			;
+		ASSERT_EQ(2, spawn(self->scope.fd, descs, 2));
+		ASSERT_EQ(0, join(self->scope.fd));
+		for (nr = 0; reap(&self->scope, &self->c); nr++)
+			ASSERT_TRUE(!self->c.status ||
+				    self->c.status == -EBADMSG);
+		ASSERT_EQ(2, nr);
+		if (bytes_are(self->mem + OUT, 32, 0))
+			continue;
+		ASSERT_STREQ(want, hex(self->mem + OUT, 32));
+		right++;
+	}
+	if (variant->kind != KSCOPE_KIND_PARALLEL)
+		EXPECT_EQ(round, right);
+	TH_LOG("%u of %u digests", right, round);
 }
 
 TEST_F(running, first_starts_over)

@@ -44,7 +44,7 @@
  * EALREADY   the child was told to cancel before
  * EBADF      the fd is not open, or, for a file operation, not for that access
  * EBADMSG    a piece of the running digest is missing: an earlier one failed, was
- *            cancelled, or never came
+ *            cancelled, never came, or has not ended
  * EBUSY      somebody is in the way: children or nested scopes on the scope (RELEASE),
  *            leases on the buffer (BUF_UNPIN) or on the same bytes (SPAWN, BORROW,
  *            BUF_REBORROW); the call can name them
@@ -442,8 +442,9 @@ struct kscope_buf_reborrow {
  *	"sha256"; NUL-terminated. Keyed hashes are refused
  *
  * The ioctl returns the hash's handle, which is never 0 and lives as long as the
- * scope. A hash holds one running digest, so running digests need an ordered scope;
- * one-shot digests work in every kind.
+ * scope. A hash holds one running digest, whose pieces have to run one after the other, as in an
+ * ordered scope, with &kscope_desc.after, or by a program that waits in between: one that runs
+ * out of its turn ends with EBADMSG. One-shot digests have nothing to do with it.
  */
 struct kscope_hash_open {
 	__u32 size;

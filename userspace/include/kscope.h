@@ -266,8 +266,8 @@ void kscope_prep_crc32c(struct kscope_desc *desc, int buf, __u64 off, __u64 len,
 
 /*
  * Add a range to the digest that @hash holds; @flags is KSCOPE_HASH_*. With
- * KSCOPE_HASH_LAST the digest goes to @out at @out_off, else both are ignored. A piece
- * that is not FIRST | LAST needs an ordered scope.
+ * KSCOPE_HASH_LAST the digest goes to @out at @out_off, else both are ignored. Pieces that are
+ * not FIRST | LAST have to run one after the other, in the order of spawning.
  */
 void kscope_prep_hash(struct kscope_desc *desc, int hash, unsigned int flags,
 		      int buf, __u64 off, __u64 len, int out, __u64 out_off);
