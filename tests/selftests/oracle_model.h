@@ -3,7 +3,7 @@
  * A reference model of a tree of scopes: plain tables, and rules that are applied to all of them
  * until nothing changes any more. It knows nothing of locks, lists, or workers: between two calls
  * everything that can end has ended. What is not decided by that (which of two that are let go
- * at once is first) it never lets happen, or says that it does not know.
+ * at once is first), or not seen, is never asked for, or it says that it does not know.
  */
 #ifndef KSCOPE_ORACLE_MODEL_H
 #define KSCOPE_ORACLE_MODEL_H
@@ -51,6 +51,7 @@ struct mscope {
 	int parent;
 	unsigned int kind, policy, state, cause, max_running, depth;
 	bool sealed, first_unsure, gone_status;
+	bool seal_unseen; /* nothing shows whether that has been carried out */
 	struct scope ring;
 	struct buf bufs[BUFS];
 	__u64 first, decider; /* handle of the child, or 0 */
@@ -67,7 +68,7 @@ struct world {
 	struct child children[LIVE];
 	struct loan loans[LOANS];
 	__u64 seq, round; /* the last child's; of settling */
-	bool gate_open;
+	bool gate_open, deciding;
 };
 
 struct counts {
@@ -225,6 +226,9 @@ static inline void cancel_alone(struct world *w, int s, unsigned int cause,
 		return;
 	if (scope->state == KSCOPE_SCOPE_OPEN)
 		scope->cause = cause;
+	if (cause == KSCOPE_CAUSE_PARENT && !scope->sealed)
+		scope->seal_unseen = w->deciding &&
+				     scope->cause != KSCOPE_CAUSE_PARENT;
 	scope->sealed |= cause == KSCOPE_CAUSE_PARENT;
 	scope->state = KSCOPE_SCOPE_CANCELLED;
 	for (c = first_child(w); c; c = next_child(w, c))
@@ -250,7 +254,7 @@ static inline bool fails_fast(const struct world *w, int s)
 }
 
 /* What the end of a child means for its scope, and those above. */
-static inline void decide(struct world *w, const struct child *c)
+static inline void decide_over(struct world *w, const struct child *c)
 {
 	struct mscope *s = &w->scopes[c->scope];
 	struct counts n = {};
@@ -271,6 +275,13 @@ static inline void decide(struct world *w, const struct child *c)
 		cancel_alone(w, top, KSCOPE_CAUSE_FAILURE, &n);
 	}
 	cancel_tree(w, top, KSCOPE_CAUSE_FAILURE, &n);
+}
+
+static inline void decide(struct world *w, const struct child *c)
+{
+	w->deciding = true;
+	decide_over(w, c);
+	w->deciding = false;
 }
 
 static inline void child_run(struct world *w, struct child *c)

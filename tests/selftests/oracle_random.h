@@ -129,6 +129,8 @@ static inline struct child some_desc(struct oracle *self, int s, bool last)
 	c.kind = last ? dice(NR_KINDS) : SLEEP + dice(3);
 	if (scope->policy == KSCOPE_POLICY_FIRST_SUCCESS && c.kind > SLEEP)
 		c.kind = SLEEP;
+	if (scope->policy == KSCOPE_POLICY_FAIL_FAST && c.kind == DEAF)
+		c.kind = HEEDS; /* nothing would show when it is told */
 	if (c.kind != NOP && c.kind != SLEEP)
 		c.lease = some_lease(self, s);
 	if (!c.lease.len && c.kind != SLEEP)
