@@ -482,6 +482,60 @@ TEST_F(combine, pipeline_ends_with_an_error_and_says_how_far_it_came)
 	EXPECT_EQ(0, through);
 }
 
+/* Of every three items one has no buffer, and the next stage sees to it; and one does without. */
+static int fill_some(void *arg, __u64 item, unsigned int slot,
+		     struct kscope_desc *desc)
+{
+	struct line *line = arg;
+
+	if (item == ITEMS)
+		return 0;
+	line->in_slot[slot] = item;
+	kscope_prep_fill(desc, item % 3 ? line->buf : 0, slot * ITEM, ITEM, 0);
+	return 1;
+}
+
+static int has_no_buffer(void *arg, __u64 item, unsigned int slot, int error)
+{
+	struct line *line = arg;
+
+	line->wrong |= item % 3 || line->in_slot[slot] != item ||
+		       error != -ENOENT;
+	line->again++;
+	return line->fail_at == (int)item ? -EDOM : 0;
+}
+
+static int after_all(void *arg, __u64 item, unsigned int slot,
+		     struct kscope_desc *desc)
+{
+	struct line *line = arg;
+
+	(void)desc;
+	line->wrong |= line->crc_next++ != item || line->in_slot[slot] != item;
+	return item % 3 == 1;
+}
+
+static const struct kscope_stage refusing_stages[] = {
+	{ .fill = fill_some, .refused = has_no_buffer },
+	{ .fill = after_all, .in_order = 1 },
+};
+
+TEST_F(combine, pipeline_asks_its_stage_about_what_is_refused)
+{
+	struct line line = { .buf = self->buf, .fail_at = -1 };
+	struct kscope_pipeline pipeline = { refusing_stages, 2, SLOTS, &line };
+	__u64 through;
+
+	ASSERT_EQ(0, kscope_pipeline(&self->scope, &pipeline, &through));
+	EXPECT_EQ(ITEMS, through);
+	EXPECT_EQ(ITEMS, line.crc_next);
+	EXPECT_EQ((ITEMS + 2) / 3, line.again);
+	EXPECT_FALSE(line.wrong);
+	line = (struct line){ .buf = self->buf, .fail_at = 30 };
+	EXPECT_EQ(-EDOM, kscope_pipeline(&self->scope, &pipeline, &through));
+	EXPECT_FALSE(line.wrong);
+}
+
 /* ---- All of them ---- */
 
 TEST_F(combine, scope_that_is_in_use_is_refused)

@@ -485,8 +485,9 @@ int kscope_query(const struct kscope_scope *scope, struct kscope_query *query);
  *
  * A child that others of the same call keep from its leases is spawned when one of them has
  * ended. If one is refused for any other reason, those that run are cancelled, waited for, and
- * told to callbacks like all others. If a callback ends the call, they are cancelled and waited
- * for, and no callback is called any more. -ENOMEM.
+ * told to callbacks like all others, unless a stage of a pipeline has a callback for that. If a
+ * callback ends the call, they are cancelled and waited for, and no callback is called any more.
+ * -ENOMEM.
  *
  * A callback must not use the scope's completions. What it finds as user_data in a completion is
  * what the descriptor had.
@@ -554,6 +555,8 @@ int kscope_map(struct kscope_scope *scope, const struct kscope_map *map);
  *	such item, and no more will come; -errno: end the call
  * @done: it has ended. 0: the item goes on to the next stage; 1: call @fill again; -errno: end the
  *	call. Without @done a failure ends it
+ * @refused: it was not accepted, for a reason that is its own; returns as @done does. Without
+ *	@refused that ends the call, as it does if the scope takes no children any more
  * @in_order: items pass one at a time, in their order; others wait in front
  */
 struct kscope_stage {
@@ -561,6 +564,7 @@ struct kscope_stage {
 		    struct kscope_desc *desc);
 	int (*done)(void *arg, __u64 item, unsigned int slot,
 		    const struct kscope_completion *done);
+	int (*refused)(void *arg, __u64 item, unsigned int slot, int error);
 	int in_order;
 };
 

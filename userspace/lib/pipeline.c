@@ -185,6 +185,13 @@ static void advance(struct pipe *pipe)
 
 /* ---- Children ---- */
 
+static void drop_pending(struct pipe *pipe, unsigned int nr)
+{
+	pipe->nr_pending -= nr;
+	memmove(pipe->descs, pipe->descs + nr,
+		pipe->nr_pending * sizeof(*pipe->descs));
+}
+
 static void accepted(struct pipe *pipe, unsigned int nr)
 {
 	struct flight *flight;
@@ -196,9 +203,7 @@ static void accepted(struct pipe *pipe, unsigned int nr)
 		flight->flying = true;
 	}
 	pipe->nr_flying += nr;
-	pipe->nr_pending -= nr;
-	memmove(pipe->descs, pipe->descs + nr,
-		pipe->nr_pending * sizeof(*pipe->descs));
+	drop_pending(pipe, nr);
 }
 
 /* What is in the way of a child may be those that fly: then it is tried again after one of them. */
@@ -212,27 +217,58 @@ static bool may_wait(const struct pipe *pipe, int error)
 static int spawn(struct pipe *pipe)
 {
 	return kscope_spawn_wait(pipe->scope, pipe->descs, pipe->nr_pending,
-				 pipe->handles, pipe->nr_pending == 1, 0);
+				 pipe->handles,
+				 pipe->nr_pending == 1 && !pipe->nr_todo, 0);
+}
+
+/* What a callback has said of the item in a slot */
+static void proceed(struct pipe *pipe, unsigned int slot, int ret)
+{
+	struct flight *flight = &pipe->flights[slot];
+
+	flight->again = true;
+	if (ret < 0)
+		end_by_callback(pipe, ret);
+	else if (!ret)
+		stage_leave(pipe, flight);
+	pipe->todo[pipe->nr_todo++] = slot;
+}
+
+/* The first that is pending is refused. Return: does its stage know what to do */
+static bool refused(struct pipe *pipe, int error)
+{
+	unsigned int slot = (unsigned int)pipe->descs[0].user_data;
+	const struct flight *flight = &pipe->flights[slot];
+	const struct kscope_stage *stage = &pipe->stages[flight->stage];
+
+	if (!stage->refused || error == -ECANCELED || error == -ESHUTDOWN)
+		return false;
+	drop_pending(pipe, 1);
+	proceed(pipe, slot,
+		stage->refused(pipe->arg, flight->item, slot, error));
+	return true;
 }
 
 static void launch(struct pipe *pipe)
 {
 	int ret = 1;
 
-	while (ret > 0 && pipe->nr_pending) {
+	while (pipe->nr_pending && !pipe->error) {
 		ret = spawn(pipe);
 		if (ret > 0)
 			accepted(pipe, (unsigned int)ret);
+		else if (may_wait(pipe, ret))
+			return;
+		else if (!refused(pipe, ret))
+			pipe->error = ret;
 	}
-	if (ret < 0 && !may_wait(pipe, ret))
-		pipe->error = ret;
 }
 
 static void await(struct pipe *pipe)
 {
 	int ret;
 
-	if (pipe->error || !pipe->nr_flying)
+	if (pipe->error || pipe->nr_todo || !pipe->nr_flying)
 		return;
 	ret = KSCOPE_RETRY(kscope_wait(pipe->scope, 1, 0));
 	if (ret <= 0)
@@ -262,7 +298,6 @@ static struct flight *flight_of(struct pipe *pipe,
 	if (!flight->flying || flight->handle != done->child)
 		return NULL;
 	flight->flying = false;
-	flight->again = true;
 	pipe->nr_flying--;
 	done->user_data = flight->user_data;
 	return flight;
@@ -272,19 +307,13 @@ static void landed(struct pipe *pipe, struct kscope_completion *done)
 {
 	struct flight *flight = flight_of(pipe, done);
 	unsigned int slot;
-	int ret;
 
 	if (!flight) {
 		pipe->error = -EBUSY;
 		return;
 	}
 	slot = (unsigned int)(flight - pipe->flights);
-	ret = judge(pipe, slot, done);
-	if (ret < 0)
-		end_by_callback(pipe, ret);
-	else if (!ret)
-		stage_leave(pipe, flight);
-	pipe->todo[pipe->nr_todo++] = slot;
+	proceed(pipe, slot, judge(pipe, slot, done));
 }
 
 static void reap(struct pipe *pipe)
