@@ -105,6 +105,7 @@ static void print_result(const struct list *list, const struct job *job,
 		putchar('\\');
 	print_name(job->name, odd);
 	printf(": %s\n", result);
+	output_check();
 }
 
 static void unread(struct list *list, const struct job *job)

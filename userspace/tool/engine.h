@@ -1,39 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The engine behind `kscope sum`: digests of many inputs, in parallel, in bounded
- * memory.
+ * The engine behind `kscope sum`: digests of many inputs, in parallel, in bounded memory.
  *
- * A job is one input. A lane is pinned memory, cut into blocks, and works on one job at
- * a time. READ children of all the lanes run side by side in one parallel scope, the
- * reader. There are two kinds of lane:
+ * A job is one input. Workers, threads as many as there are processors, take jobs one after the
+ * other. Each has a scope, and a ring of blocks that is pinned there, and runs a pipeline
+ * (kscope_pipeline()) over the pieces of its jobs: READ them into blocks, ahead and side by
+ * side, and take them into a running digest with HASH, in order. The pieces of the next jobs
+ * follow those of the one before, so small files are read ahead like large ones.
  *
- *   small  one block, for a file that fits in it: READ, then a one-shot HASH, both in
- *          the reader
- *   big    several blocks, for all else: pieces of the input are READ ahead into free
- *          blocks, while HASH children of the lane's own ordered scope, the
- *          digester, take them into a running digest. It has its memory pinned
- *          a second time, for reading only
- *
- * What READ does not work on (pipes, terminals, /proc) is read by the engine itself
- * into the blocks of a big lane: a direct job.
- *
- * All is driven by one thread that polls the scopes. Results are handed over in the
- * order of the jobs.
+ * Jobs are taken from a source, and handed back to it, in order, by whichever worker has just
+ * ended one. The thread that runs the engine only waits, for the workers or for a signal; so a
+ * signal is heeded at once, whatever workers wait for.
  */
 #ifndef KSCOPE_TOOL_ENGINE_H
 #define KSCOPE_TOOL_ENGINE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "kscope.h"
 
 #define DIGEST_MAX 64
-#define LANE_BLOCKS_MAX 4
-#define SMALL_BLOCK 16384U
-#define SMALL_GROUP 8 /* small lanes are made and pinned by so many */
-#define SMALL_MAX 64
-#define BIG_MAX 16
-#define LANES_MAX (SMALL_MAX + BIG_MAX)
+#define BLOCKS_MAX 16
+#define WORKERS_MAX 16
 #define JOBS_MAX 1024 /* begun or finished, and not yet handed over */
 
 /**
@@ -42,11 +31,16 @@
  * @name: file name, or "-" for standard input
  * @fd: open file, or -1; the engine's
  * @finished: there is a result; a source may hand out finished jobs
- * @big: does not fit in a small lane
- * @direct: READ does not work on it
+ * @direct: READ does not work on it, read() does
  * @err: 0 if @digest is valid, or an errno value
  * @base: where in the file the input starts
  * @size: bytes that are expected, for planning only
+ * @end: no byte is known to be behind that one; ~0 if nothing is known
+ * @nr_pieces: how many to plan
+ * @planned: how many there are so far
+ * @refs: those of them that are in the pipeline, and one as long as there may be more
+ * @hashed: bytes that the digest has
+ * @complete: it has all
  * @digest: the result
  * @expected: for the source
  * @line: for the source
@@ -56,18 +50,23 @@ struct job {
 	char *name;
 	int fd;
 	bool finished;
-	bool big;
 	bool direct;
 	int err;
 	__u64 base;
 	__u64 size;
+	__u64 end;
+	__u64 nr_pieces;
+	__u64 planned;
+	unsigned int refs;
+	__u64 hashed;
+	bool complete;
 	unsigned char digest[DIGEST_MAX];
 	unsigned char expected[DIGEST_MAX];
 	unsigned long long line;
 };
 
 /**
- * struct source - where jobs come from and where results go
+ * struct source - where jobs come from and where results go; called by one thread at a time
  * @next: a new job with a name, from malloc(), or NULL if there are no more
  * @done: a job's result, in the order of @next; the source frees it
  */
@@ -76,118 +75,93 @@ struct source {
 	void (*done)(struct source *source, struct job *job);
 };
 
-/* A scope with the descriptors that wait to be spawned in it. */
-struct feed {
-	struct kscope_scope scope;
-	struct kscope_batch batch;
-	unsigned int inflight; /* children, from queueing to completion */
-};
-
-enum block_state {
-	BLOCK_FREE,
-	BLOCK_FILLING, /* READ children, or the engine, put data in */
-	BLOCK_READY,
-	BLOCK_HASHING,
-};
-
-struct block {
-	struct lane *lane;
-	enum block_state state;
-	__u64 piece; /* number of the piece of the input, from 0 */
-	unsigned int fill; /* valid bytes */
+/* A block, and what is in it: bytes @off ... @off + @got of the input of a job */
+struct piece {
+	struct job *job; /* NULL: the slot is free */
+	__u64 off;
+	unsigned int got;
+	bool filled; /* it is the digest's turn */
+	bool closes; /* so its HASH is told: it ends the digest */
 };
 
 /**
- * struct lane - memory that works on one job at a time
+ * struct worker - a thread of the engine, and its pipeline
  * @engine: of which it is a part
- * @job: NULL if idle
- * @small: one block, no digester
- * @nr_blocks: how many of @blocks there are
- * @block_size: their length
- * @blocks: block i holds pieces i, i + nr_blocks, ...
- * @mem: the blocks
- * @digest: where HASH puts the digest
- * @read_buf: buffer in the reader that holds @mem, at @read_off
- * @hasher: the digester, or the reader for a small lane
- * @digester: feed of a big lane
- * @descs: its descriptors
- * @hash: handle in the hasher's scope
- * @hash_buf: buffer in that scope that holds @mem, at @hash_off
- * @out_buf: buffer in that scope that holds @digest, at @out_off
- * @next_read: piece to read next
- * @next_hash: piece to hash next
- * @end_known: @end is valid
- * @end: the last piece
- * @reading: READ children in flight
- * @inflight: READ and HASH children in flight
- * @finished: the digest is complete
- * @again: the job has to start over in another lane
- * @err: the job failed; errno value
+ * @thread: while there is a run
+ * @scope: its children's
+ * @mem: the blocks, and where digests go behind them; NULL if the worker was never needed
+ * @len: bytes at @mem
+ * @nr_blocks: as many pieces at a time
+ * @block: their length
+ * @buf: handle of @mem
+ * @hash: handle of the hash
+ * @pieces: one for each slot of the pipeline
+ * @job: of which the next piece will be
+ * @held: a job that has to wait until another one has ended
+ * @seen: how many had ended when that was found out
  */
-struct lane {
+struct worker {
 	struct engine *engine;
-	struct job *job;
-	bool small;
-	unsigned int nr_blocks;
-	unsigned int block_size;
-	struct block blocks[LANE_BLOCKS_MAX];
+	pthread_t thread;
+	struct kscope_scope scope;
 	unsigned char *mem;
-	unsigned char *digest;
-	int read_buf;
-	__u64 read_off;
-	struct feed *hasher;
-	struct feed digester;
-	struct kscope_desc descs[2 * LANE_BLOCKS_MAX];
-	int hash;
-	int hash_buf;
-	__u64 hash_off;
-	int out_buf;
-	__u64 out_off;
-
-	__u64 next_read;
-	__u64 next_hash;
-	bool end_known;
-	__u64 end;
-	unsigned int reading;
-	unsigned int inflight;
-	bool finished;
-	bool again;
-	int err;
-};
-
-/* Memory of one big lane or of a group of small ones. */
-struct region {
-	struct region *next;
-	void *mem;
 	size_t len;
+	unsigned int nr_blocks;
+	unsigned int block;
+	int buf;
+	int hash;
+	struct piece pieces[BLOCKS_MAX];
+	struct job *job;
+	struct job *held;
+	unsigned long long seen;
 };
 
+/**
+ * struct engine - what the workers share; from @source on under @lock
+ * @dev: fd of the device
+ * @idle: eventfd: all threads have left
+ * @hash_name: of the kernel's hash
+ * @digest_size: its bytes
+ * @workers: they are kept from one run to the next; the first one has to be
+ * @lock: held while the source is called
+ * @change: a job has ended, or no more will come
+ * @source: of this run
+ * @dry: it has no more jobs
+ * @max_workers: lowered when one cannot be had
+ * @nr_started: threads of this run
+ * @nr_running: those of them that have not left
+ * @first: jobs in order
+ * @last: where the next one goes
+ * @ahead: one of them that nobody has taken
+ * @nr_jobs: how many
+ * @nr_open: those of them that workers have begun; and workers that are being made
+ * @nr_ended: of either, so far
+ * @stdin_busy: one of those that are open is standard input
+ * @failed: -errno that ends the run
+ * @bytes: digested so far
+ */
 struct engine {
 	int dev;
+	int idle;
 	const char *hash_name;
 	unsigned int digest_size;
-	struct feed reader;
-	int reader_hash;
-	struct lane *lanes[LANES_MAX];
-	unsigned int nr_lanes;
-	unsigned int nr_small;
-	unsigned int nr_big;
-	unsigned int max_small; /* lowered when memory cannot be had */
-	unsigned int max_big;
-	struct region *regions;
-
-	struct job *first; /* jobs in order */
+	struct worker workers[WORKERS_MAX];
+	pthread_mutex_t lock;
+	pthread_cond_t change;
+	struct source *source;
+	bool dry;
+	unsigned int max_workers;
+	unsigned int nr_started;
+	unsigned int nr_running;
+	struct job *first;
 	struct job **last;
+	struct job *ahead;
 	unsigned int nr_jobs;
-	unsigned int nr_running; /* jobs on a lane */
-	struct job *waiting; /* the next job to get a lane */
-	struct job *retries[LANES_MAX]; /* those before it */
-	unsigned int nr_retries;
-	bool source_dry;
+	unsigned int nr_open;
+	unsigned long long nr_ended;
 	bool stdin_busy;
-	bool changed; /* a job ended: another one may start */
-	int failed; /* -errno that ends the engine */
-	unsigned long long bytes; /* digested so far */
+	int failed;
+	unsigned long long bytes;
 };
 
 /* ---- engine.c ---- */
@@ -199,51 +173,50 @@ void engine_close(struct engine *engine);
 /* Run all jobs of the source. 0; -EINTR after a stop signal; -errno. */
 int engine_run(struct engine *engine, struct source *source);
 
-/* A lane has finished its job or wants it to start over. */
-void engine_job_end(struct engine *engine, struct job *job, bool again);
+/* ---- jobs.c ---- */
+
+/*
+ * The next job for the worker, which is open. NULL: there is none, or it has to wait, and so has
+ * the worker, once it has nothing else to do.
+ */
+struct job *jobs_take(struct worker *worker);
+
+/* Wait until there may be one. false: there will be none. */
+bool jobs_wait(struct worker *worker);
+
+/* The worker has done with a job. */
+void jobs_end(struct worker *worker, struct job *job);
+
+/* It has that much more of it in the digest. */
+void jobs_progress(struct worker *worker, unsigned int bytes);
+
+/* Without a worker: forget those that are left after a run that has failed. */
+void jobs_drop(struct engine *engine);
+
+/* ---- thread.c ---- */
+
+/* Start one more thread; with the lock held. Without room for it, do with those there are. */
+void thread_start(struct engine *engine);
+
+/* ---- worker.c ---- */
+
+/* Give the worker a scope and memory. 0 or -errno; the first one says why. */
+int worker_open(struct worker *worker);
+void worker_close(struct worker *worker);
+
+/* ---- digest.c ---- */
+
+/* Take jobs until jobs_take() gives none. 0 or -errno. */
+int worker_run(struct worker *worker);
 
 /* ---- input.c ---- */
 
-/* Open the job's file and find out what it is. false: the job is finished. */
+/* Open the job's file and find out what it is. false, and its err, if that fails. */
 bool input_open(struct job *job);
 void input_close(struct job *job);
 bool input_is_stdin(const struct job *job);
 
 /* After @bytes of it were read: leave standard input's file offset behind them. */
 void input_consumed(const struct job *job, __u64 bytes);
-
-/* ---- feed.c ---- */
-
-int feed_open(struct feed *feed, int dev, unsigned int kind,
-	      unsigned int capacity);
-
-/* Queue a child that works on the block; never fails. */
-struct kscope_desc *feed_get(struct feed *feed, struct block *block);
-
-/* Spawn what is queued. A child that is refused ends at once with that error. */
-void feed_flush(struct feed *feed);
-
-/* Tell the lanes of all children that ended. */
-void feed_reap(struct feed *feed);
-
-/* ---- lane.c ---- */
-
-void lane_start(struct lane *lane, struct job *job);
-
-/* A child of the block ended; @done is valid if @status is 0. */
-void lane_child_ended(struct block *block, int status, __u64 done);
-
-/* Does it want to read() its job's file? Then do, once. */
-bool lane_wants_input(const struct lane *lane);
-void lane_input(struct lane *lane);
-
-/* ---- memory.c ---- */
-
-/* An idle lane for the job, made if need be, or NULL if it has to wait. */
-struct lane *memory_lane(struct engine *engine, const struct job *job);
-void memory_close(struct engine *engine);
-
-/* How many small lanes there may be. */
-unsigned int memory_max_small(void);
 
 #endif /* KSCOPE_TOOL_ENGINE_H */

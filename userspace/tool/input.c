@@ -7,6 +7,8 @@
 
 #include "engine.h"
 
+#define LARGE 131072U /* worth a hint for the kernel's own reading ahead */
+
 bool input_is_stdin(const struct job *job)
 {
 	return !strcmp(job->name, "-");
@@ -52,8 +54,7 @@ static int classify(struct job *job)
 		job->size = device_size(job->fd);
 	else
 		job->direct = true;
-	job->big = !S_ISREG(st.st_mode) || job->size >= SMALL_BLOCK;
-	if (job->big && !job->direct)
+	if (!job->direct && job->size >= LARGE)
 		posix_fadvise(job->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	find_base(job);
 	return 0;
@@ -66,7 +67,6 @@ bool input_open(struct job *job)
 	if (!job->err)
 		return true;
 	input_close(job);
-	job->finished = true;
 	return false;
 }
 

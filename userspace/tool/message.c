@@ -62,11 +62,19 @@ void message_memlock(void)
 		(unsigned long long)limit.rlim_cur / 1024);
 }
 
+static int output_error;
+
+void output_check(void)
+{
+	if (!output_error && ferror(stdout))
+		output_error = errno;
+}
+
 bool output_finish(void)
 {
-	if (fflush(stdout) || ferror(stdout)) {
-		message("write error: %s", strerror(errno));
-		return false;
-	}
-	return true;
+	if (!fflush(stdout) && !ferror(stdout))
+		return true;
+	output_check();
+	message("write error: %s", strerror(output_error));
+	return false;
 }

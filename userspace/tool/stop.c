@@ -13,6 +13,7 @@
 volatile sig_atomic_t stop_signal;
 
 static int stop_pipe[2] = { -1, -1 };
+static sigset_t caught;
 
 static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
 
@@ -44,10 +45,19 @@ int stop_install(void)
 	if (pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK))
 		return -errno;
 	sigemptyset(&action.sa_mask);
-	for (i = 0; i < ARRAY_SIZE(stop_signals); i++)
-		if (!is_ignored(stop_signals[i]))
-			sigaction(stop_signals[i], &action, NULL);
+	sigemptyset(&caught);
+	for (i = 0; i < ARRAY_SIZE(stop_signals); i++) {
+		if (is_ignored(stop_signals[i]))
+			continue;
+		sigaction(stop_signals[i], &action, NULL);
+		sigaddset(&caught, stop_signals[i]);
+	}
 	return 0;
+}
+
+const sigset_t *stop_set(void)
+{
+	return &caught;
 }
 
 int stop_fd(void)

@@ -59,6 +59,7 @@ static void print_digest(const struct files *files, const struct job *job)
 	putchar(files->options->binary ? '*' : ' ');
 	print_name(job->name, escape);
 	putchar(files->options->zero ? '\0' : '\n');
+	output_check();
 }
 
 static void files_done(struct source *source, struct job *job)
@@ -131,9 +132,7 @@ static int run(const struct sum_options *options, char **names)
 		ret = check_lists(&engine, options, names);
 	else
 		ret = print_files(&engine, options, names);
-	if (ret == -ENOMEM)
-		message_memlock();
-	else if (ret < 0 && !stop_signal)
+	if (ret < 0 && !stop_signal)
 		message("%s", strerror(-ret));
 out:
 	engine_close(&engine);

@@ -28,6 +28,9 @@ int device_open(void);
 /* Explain that memory cannot be pinned, and what to do. */
 void message_memlock(void);
 
+/* After a line: remember why it could not be written. */
+void output_check(void);
+
 /* Flush stdout. false, after a message, if anything could not be written. */
 bool output_finish(void);
 
@@ -52,6 +55,9 @@ extern volatile sig_atomic_t stop_signal;
 
 /* Catch SIGINT, SIGTERM and SIGHUP. Returns 0 or -errno. */
 int stop_install(void);
+
+/* These, as far as they are caught. */
+const sigset_t *stop_set(void);
 
 /* Becomes readable with the signal. */
 int stop_fd(void);

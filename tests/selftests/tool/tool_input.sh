@@ -79,14 +79,26 @@ growing() {
 }
 check "a file that grows meanwhile" growing
 
+# prefix DIGEST LENGTH...: it is that of one of so many bytes of the file
+prefix() {
+	local digest=$1 len
+	shift
+	for len; do
+		[ "$(head -c "$len" file | sha256sum | cut -c 1-64)" = "$digest" ] && return 0
+	done
+	return 1
+}
 truncated() {
-	local i
+	local i digest
 	for i in $(seq 10); do
 		cp file shrink
 		kscope sum shrink file >../out/got &
 		truncate -s $((i * 1000)) shrink
 		wait $! || return 1
 		[ "$(tail -n 1 ../out/got)" = "$(sha256sum file)" ] || return 1
+		digest=$(head -n 1 ../out/got | cut -c 1-64)
+		# shellcheck disable=SC2046 # numbers
+		prefix "$digest" 700001 $((i * 1000)) $(seq 0 4096 700001) || return 1
 	done
 }
 check "a file that shrinks meanwhile does no harm to others" truncated

@@ -4,7 +4,7 @@
 # Ending early: at once, by the signal, with nothing left behind.
 . "${0%/*}/tap.sh"
 
-plan 8
+plan 10
 
 truncate -s 20G endless
 small="$scratch/in/small"
@@ -53,3 +53,15 @@ interrupted_check() {
 	stopped INT kscope sum -c list
 }
 check "SIGINT ends a check" interrupted_check
+
+list_that_does_not_come() {
+	sleep 4 | stopped INT kscope sum -c
+}
+check "SIGINT ends it while it waits for a list" list_that_does_not_come
+
+nobody_reads() {
+	{ sleep 0.5; kscope sum "$small" endless; echo $? >../out/status; } | true
+	sleep 1
+	[ "$(cat ../out/status)" = 141 ]
+}
+check "SIGPIPE ends it where nobody reads" nobody_reads
