@@ -226,6 +226,7 @@ int kscope_scope_doom(struct kscope_scope *scope, u8 cause)
 		list_splice_tail_init(&scope->slow.ready, &scope->doomed);
 		list_splice_tail_init(&scope->parked, &scope->doomed);
 	}
+	scope->nest.cancelled = scope->nest.round;
 	return kscope_tally_cancel(&scope->tally, cause);
 }
 

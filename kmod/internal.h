@@ -413,6 +413,9 @@ struct kscope_grace {
  * @live: T of these, those that have not ended
  * @sibling: T on the parent's @kids
  * @live_node: T on the parent's @live
+ * @round: S how many times it was opened again
+ * @cancelled: S the round in which it was cancelled last
+ * @born: C the round of the parent in which it was nested
  * @nests: S something was nested in it once
  * @owes: S its failure is still to be told to the parent
  * @ended: S released, and its buffers are gone
@@ -431,6 +434,9 @@ struct kscope_nest {
 	struct list_head live;
 	struct list_head sibling;
 	struct list_head live_node;
+	u32 round;
+	u32 cancelled;
+	u32 born;
 	bool nests;
 	bool owes;
 	bool ended;

@@ -27,6 +27,10 @@
  * that cancels closes a scope first and looks for its kids after that. So what was linked before
  * is found, and nothing is linked later. What a parent's cancel has closed stays closed.
  *
+ * But the parent may be opened again while a walk is on its way: a policy's cancel is carried out by
+ * whoever has ended the child. What is nested after that is none of the walk's business. So a scope
+ * counts how many times it was opened again; a nested one knows in which of these rounds it came.
+ *
  * The end. A scope has ended when it is released and its buffers are gone. Then it leaves the
  * list of those that live, and its parent counts one less. Who closes a scope ends those below it
  * first; see prune.c.
@@ -206,13 +210,14 @@ void kscope_nest_init(struct kscope_scope *scope, struct kscope_scope *parent)
 	INIT_LIST_HEAD(&nest->live_node);
 }
 
-static int parent_admit(struct kscope_scope *parent)
+static int parent_admit(struct kscope_scope *parent, struct kscope_scope *scope)
 {
 	int ret;
 
 	spin_lock(&parent->lock);
 	ret = kscope_tally_open(&parent->tally);
 	if (!ret) {
+		scope->nest.born = parent->nest.round;
 		parent->tally.nested++;
 		WRITE_ONCE(parent->nest.nests, true);
 	}
@@ -233,7 +238,7 @@ int kscope_nest_link(struct kscope_scope *scope, struct kscope_scope *parent)
 	int ret;
 
 	spin_lock(&tree_lock);
-	ret = parent_admit(parent);
+	ret = parent_admit(parent, scope);
 	if (!ret) {
 		scope->nest.parent = scope_get(parent);
 		list_add(&scope->nest.sibling, &parent->nest.kids);
@@ -279,6 +284,25 @@ static struct kscope_scope *next_to_sum(struct kscope_scope *root,
 	return next;
 }
 
+/*
+ * Was a scope there when @root was cancelled. Parents come first: one below others was if its parent
+ * is cancelled by now.
+ */
+static bool came_before(struct kscope_scope *scope,
+			const struct kscope_scope *root)
+{
+	struct kscope_scope *parent = scope->nest.parent;
+	bool before;
+
+	spin_lock(&parent->lock);
+	if (parent == root)
+		before = (s32)(scope->nest.born - parent->nest.cancelled) <= 0;
+	else
+		before = parent->tally.state != KSCOPE_SCOPE_OPEN;
+	spin_unlock(&parent->lock);
+	return before;
+}
+
 static void cancel_below(struct kscope_scope *root,
 			 struct kscope_cancel_counts *counts)
 {
@@ -286,7 +310,9 @@ static void cancel_below(struct kscope_scope *root,
 
 	while ((scope = kscope_nest_next(root, scope))) {
 		kscope_hook(KSCOPE_POINT_DESCENDED, scope->user_data);
-		kscope_scope_cancel_alone(scope, KSCOPE_CAUSE_PARENT, counts);
+		if (came_before(scope, root))
+			kscope_scope_cancel_alone(scope, KSCOPE_CAUSE_PARENT,
+						  counts);
 		cond_resched();
 	}
 }
@@ -351,6 +377,7 @@ void kscope_nest_spread(struct kscope_scope *scope,
 {
 	struct kscope_scope *top = NULL;
 
+	kscope_hook(KSCOPE_POINT_SPREADING, scope->user_data);
 	if (READ_ONCE(scope->nest.owes))
 		top = fail_up(scope);
 	if (top) {

@@ -241,6 +241,7 @@ static int scope_reopen(struct kscope_scope *scope)
 	if (!ret) {
 		scope->chores &= ~KSCOPE_CHORE_CANCEL;
 		WRITE_ONCE(scope->nest.owes, false);
+		scope->nest.round++;
 		scope->nest.gone_status = 0;
 		memset(&scope->first, 0, sizeof(scope->first));
 		memset(&scope->decider, 0, sizeof(scope->decider));

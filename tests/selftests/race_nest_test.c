@@ -377,6 +377,59 @@ TEST_F(tree, a_child_spawned_before_the_cancel_arrives_is_cancelled_by_it)
 	EXPECT_EQ(NULL, round_close(self));
 }
 
+static int wait_cancelled(int fd, struct kscope_query *q)
+{
+	__u64 deadline = in_ms(PATIENCE_MS);
+
+	do {
+		if (query(fd, q))
+			return -EIO;
+		if (q->state == KSCOPE_SCOPE_CANCELLED)
+			return 0;
+		usleep(500);
+	} while (now_ns() < deadline);
+	return -ETIMEDOUT;
+}
+
+/* Stop the worker whose child has won the race, before it cancels what is below. */
+TEST_F(tree,
+       a_scope_that_is_made_after_a_quiesce_is_not_cancelled_by_what_was_before)
+{
+	struct kscope_scope_create arg = {
+		.capacity = 4,
+		.policy = KSCOPE_POLICY_FIRST_SUCCESS,
+		.user_data = 77,
+	};
+	struct kscope_quiesce quiesce = { .size = sizeof(quiesce) };
+	int fd, before, after;
+
+	if (!hooks_there())
+		SKIP(return, "the module has no test hooks");
+	fd = scope_create(&arg);
+	ASSERT_LE(0, fd);
+	before = scope_nest(fd, 1, 1);
+	ASSERT_LE(0, before);
+	ASSERT_EQ(0, stop_at("spreading", 77));
+	ASSERT_EQ(1, spawn_one(fd, desc_nop(0), NULL));
+	ASSERT_EQ(0, stop_wait());
+	ASSERT_EQ(0, xioctl(fd, KSCOPE_IOC_QUIESCE, &quiesce));
+	after = scope_nest(fd, 1, 2);
+	ASSERT_LE(0, after);
+	ASSERT_EQ(0, stop_go());
+	/* a walk comes to the newest first */
+	ASSERT_EQ(0, wait_cancelled(before, &self->q));
+	EXPECT_EQ(KSCOPE_CAUSE_PARENT, self->q.cause);
+	ASSERT_EQ(0, query(after, &self->q));
+	EXPECT_EQ(KSCOPE_SCOPE_OPEN, self->q.state);
+	/* but by the next one */
+	EXPECT_EQ(0, cancel_scope(fd));
+	ASSERT_EQ(0, query(after, &self->q));
+	EXPECT_EQ(KSCOPE_CAUSE_PARENT, self->q.cause);
+	EXPECT_EQ(0, xclose(after));
+	EXPECT_EQ(0, xclose(before));
+	EXPECT_EQ(0, xclose(fd));
+}
+
 /* Stop who makes a nested scope before it is linked: the parent is cancelled meanwhile. */
 TEST_F(tree, a_scope_that_is_not_linked_yet_is_not_let_into_a_cancelled_parent)
 {
