@@ -166,7 +166,9 @@ static bool record_is_sane(const struct kscope_completion *c)
 	if (c->flags & ~KSCOPE_COMPLETION_VIOLATED || c->reserved ||
 	    c->reserved2[0] || c->reserved2[1])
 		return false;
-	if (c->cause > KSCOPE_CAUSE_PROVIDER)
+	if (c->cause > KSCOPE_CAUSE_AFTER ||
+	    (c->cause == KSCOPE_CAUSE_AFTER &&
+	     c->outcome != KSCOPE_NEVER_STARTED))
 		return false;
 	switch (c->outcome) {
 	case KSCOPE_FINISHED:
