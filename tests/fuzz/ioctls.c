@@ -74,8 +74,12 @@ static void check_memory(const struct attempt *a, size_t size, long ret)
 }
 
 /* These look at no memory but their struct. */
-static bool needs_only_struct(unsigned int cmd)
+static bool needs_only_struct(unsigned int cmd, const void *data)
 {
+	const struct kscope_scope_create *create = data;
+
+	if (cmd == KSCOPE_IOC_SCOPE_CREATE)
+		return !create->cpus_size;
 	return cmd != KSCOPE_IOC_BUF_PIN && cmd != KSCOPE_IOC_SPAWN &&
 	       cmd != KSCOPE_IOC_BUF_UNPIN && cmd != KSCOPE_IOC_RELEASE &&
 	       cmd != KSCOPE_IOC_BORROW;
@@ -109,7 +113,7 @@ long ioctl_make(struct ctx *ctx, const struct arg *args, unsigned int cmd,
 	if (!a.place.view || ctx->in_fork)
 		return ret;
 	check_memory(&a, size, ret);
-	if (ret == -EFAULT && word < SIZE_HUGE && needs_only_struct(cmd))
+	if (ret == -EFAULT && word < SIZE_HUGE && needs_only_struct(cmd, data))
 		finding("-EFAULT, but the struct is all there");
 	memcpy(data, a.place.view, size);
 	return ret;
