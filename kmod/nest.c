@@ -27,9 +27,10 @@
  * that cancels closes a scope first and looks for its kids after that. So what was linked before
  * is found, and nothing is linked later. What a parent's cancel has closed stays closed.
  *
- * But the parent may be opened again while a walk is on its way: a policy's cancel is carried out by
- * whoever has ended the child. What is nested after that is none of the walk's business. So a scope
- * counts how many times it was opened again; a nested one knows in which of these rounds it came.
+ * But the parent may be opened again while a walk is on its way: a policy's cancel is carried out
+ * by whoever has ended the child. What is nested after that is none of the walk's business. So a
+ * scope counts how many times it was opened again, and a nested one knows in which of these rounds
+ * it came.
  *
  * The end. A scope has ended when it is released and its buffers are gone. Then it leaves the
  * list of those that live, and its parent counts one less. Who closes a scope ends those below it
@@ -285,8 +286,8 @@ static struct kscope_scope *next_to_sum(struct kscope_scope *root,
 }
 
 /*
- * Was a scope there when @root was cancelled. Parents come first: one below others was if its parent
- * is cancelled by now.
+ * Was a scope there when @root was cancelled. Parents come first: one below others was if its
+ * parent is cancelled by now.
  */
 static bool came_before(struct kscope_scope *scope,
 			const struct kscope_scope *root)
