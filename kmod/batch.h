@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Batches of children: what ioctl.c, draft.c and batch.c share. What each call goes through is
+ * Batches of children: what spawn.c, draft.c and batch.c share. What each call goes through is
  * inline, as a single child pays for all of it.
  */
 #ifndef KSCOPE_BATCH_H

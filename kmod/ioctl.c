@@ -19,7 +19,7 @@
 
 #include <crypto/hash.h>
 
-#include "batch.h"
+#include "ioctl.h"
 
 /* Programs were built with these; see also tests/selftests/abi_layout.def. */
 static_assert(sizeof(struct kscope_info) == 56);
@@ -43,46 +43,20 @@ static_assert(sizeof(struct kscope_blocker) == 48);
 static_assert(sizeof(struct kscope_completion) == 64);
 static_assert(offsetof(struct kscope_ring, records) == 64);
 
-union args {
+struct command {
 	u32 size;
-	struct kscope_info info;
-	struct kscope_op_info op_info;
-	struct kscope_scope_create scope_create;
-	struct kscope_buf_pin buf_pin;
-	struct kscope_buf_unpin buf_unpin;
-	struct kscope_buf_reborrow buf_reborrow;
-	struct kscope_hash_open hash_open;
-	struct kscope_spawn spawn;
-	struct kscope_cancel cancel;
-	struct kscope_join join;
-	struct kscope_release release;
-	struct kscope_query query;
-	struct kscope_quiesce quiesce;
-	struct kscope_eventfd eventfd;
-	struct kscope_borrow borrow;
-	struct kscope_return give_back;
+	long (*handle)(struct kscope_call *call);
 };
 
 /**
- * struct call - one ioctl under way
- * @scope: that it is made on; NULL for the device
- * @args: copied in; a handler changes the out fields
- * @user: where they came from
- * @size: what the caller thinks the struct's size is
+ * kscope_reply() - give the struct of a call back
+ * @call: with what the handler has filled in
+ * @size: of the struct that is known here
+ *
+ * Context: process context; may fault.
+ * Return: 0 or -EFAULT.
  */
-struct call {
-	struct kscope_scope *scope;
-	union args args;
-	void __user *user;
-	u32 size;
-};
-
-struct command {
-	u32 size;
-	long (*handle)(struct call *call);
-};
-
-static int reply(struct call *call, u32 size)
+int kscope_reply(struct kscope_call *call, u32 size)
 {
 	call->args.size = call->size;
 	if (copy_to_user(call->user, &call->args, min(size, call->size)))
@@ -90,7 +64,27 @@ static int reply(struct call *call, u32 size)
 	return 0;
 }
 
-static long handle_info(struct call *call)
+/**
+ * kscope_reply_busy() - name those who are in the way, and refuse
+ * @call: to be answered
+ * @size: of its struct
+ * @user: where the caller wants them
+ * @blockers: who they are
+ * @nr: how many
+ *
+ * Context: process context; may fault.
+ * Return: -EBUSY, or -EFAULT if the caller cannot be told.
+ */
+int kscope_reply_busy(struct kscope_call *call, u32 size, u64 user,
+		      const struct kscope_blocker *blockers, u32 nr)
+{
+	if (nr && copy_to_user(u64_to_user_ptr(user), blockers,
+			       nr * sizeof(*blockers)))
+		return -EFAULT;
+	return kscope_reply(call, size) ?: -EBUSY;
+}
+
+static long handle_info(struct kscope_call *call)
 {
 	struct kscope_info *args = &call->args.info;
 
@@ -106,7 +100,7 @@ static long handle_info(struct call *call)
 	args->max_buffer_bytes = KSCOPE_MAX_BUF_BYTES;
 	args->user_scopes = kscope_max_user_scopes;
 	args->user_children = kscope_max_user_children;
-	return reply(call, sizeof(*args));
+	return kscope_reply(call, sizeof(*args));
 }
 
 static bool name_is_valid(const u8 *name, size_t size)
@@ -114,7 +108,7 @@ static bool name_is_valid(const u8 *name, size_t size)
 	return strnlen(name, size) < size;
 }
 
-static long handle_op_info(struct call *call)
+static long handle_op_info(struct kscope_call *call)
 {
 	struct kscope_op_info *args = &call->args.op_info;
 	bool by_name = args->flags & KSCOPE_OP_INFO_BY_NAME;
@@ -125,7 +119,7 @@ static long handle_op_info(struct call *call)
 	if (by_name && !name_is_valid(args->name, sizeof(args->name)))
 		return -EINVAL;
 	ret = kscope_op_describe(args);
-	return ret ?: reply(call, sizeof(*args));
+	return ret ?: kscope_reply(call, sizeof(*args));
 }
 
 /* What the kernel has no CPUs for is left out, as sched_setaffinity() does. */
@@ -189,7 +183,7 @@ static struct file *scope_file_bound(const struct kscope_scope_create *args,
 	return file;
 }
 
-static long handle_scope_create(struct call *call)
+static long handle_scope_create(struct kscope_call *call)
 {
 	struct kscope_scope_create *args = &call->args.scope_create;
 	struct kscope_scope *scope;
@@ -214,7 +208,7 @@ static long handle_scope_create(struct call *call)
 	scope = file->private_data;
 	args->ring_entries = scope->tally.entries;
 	args->ring_bytes = scope->ring->bytes;
-	ret = reply(call, sizeof(*args));
+	ret = kscope_reply(call, sizeof(*args));
 	if (ret)
 		goto put_file;
 	fd_install(fd, file);
@@ -227,7 +221,7 @@ put_fd:
 	return ret;
 }
 
-static long handle_buf_pin(struct call *call)
+static long handle_buf_pin(struct kscope_call *call)
 {
 	struct kscope_buf_pin *args = &call->args.buf_pin;
 	unsigned int access = KSCOPE_ACCESS_READ | KSCOPE_ACCESS_WRITE;
@@ -244,17 +238,7 @@ static long handle_buf_pin(struct call *call)
 	return kscope_buf_pin(call->scope, args->addr, args->len, access);
 }
 
-/* Name those who are in the way, and refuse. */
-static int reply_busy(struct call *call, u32 size, u64 user,
-		      const struct kscope_blocker *blockers, u32 nr)
-{
-	if (nr && copy_to_user(u64_to_user_ptr(user), blockers,
-			       nr * sizeof(*blockers)))
-		return -EFAULT;
-	return reply(call, size) ?: -EBUSY;
-}
-
-static long handle_buf_unpin(struct call *call)
+static long handle_buf_unpin(struct kscope_call *call)
 {
 	struct kscope_blocker blockers[KSCOPE_MAX_BLOCKERS];
 	struct kscope_buf_unpin *args = &call->args.buf_unpin;
@@ -269,8 +253,8 @@ static long handle_buf_unpin(struct call *call)
 			      &args->nr_blockers);
 	if (ret != -EBUSY)
 		return ret;
-	return reply_busy(call, sizeof(*args), args->blockers, blockers,
-			  args->nr_blockers);
+	return kscope_reply_busy(call, sizeof(*args), args->blockers, blockers,
+				 args->nr_blockers);
 }
 
 static struct kscope_scope *file_scope(const struct file *file)
@@ -278,7 +262,7 @@ static struct kscope_scope *file_scope(const struct file *file)
 	return file->f_op == &kscope_scope_fops ? file->private_data : NULL;
 }
 
-static long handle_buf_reborrow(struct call *call)
+static long handle_buf_reborrow(struct kscope_call *call)
 {
 	struct kscope_buf_reborrow *args = &call->args.buf_reborrow;
 	struct kscope_scope *lender;
@@ -303,14 +287,14 @@ static long handle_buf_reborrow(struct call *call)
 
 static int report_hash(struct crypto_shash *tfm, void *arg)
 {
-	struct call *call = arg;
+	struct kscope_call *call = arg;
 
 	call->args.hash_open.digest_size = crypto_shash_digestsize(tfm);
 	call->args.hash_open.block_size = crypto_shash_blocksize(tfm);
-	return reply(call, sizeof(call->args.hash_open));
+	return kscope_reply(call, sizeof(call->args.hash_open));
 }
 
-static long handle_hash_open(struct call *call)
+static long handle_hash_open(struct kscope_call *call)
 {
 	struct kscope_hash_open *args = &call->args.hash_open;
 
@@ -321,192 +305,7 @@ static long handle_hash_open(struct call *call)
 	return kscope_hash_open(call->scope, args->name, report_hash, call);
 }
 
-/*
- * Descriptors before one that cannot be read still count. A copy of many may stop well before
- * the first byte that is not there (that of arm64 does), but one that is all there is copied.
- */
-static u32 copy_readable(struct kscope_desc *room,
-			 const struct kscope_desc __user *descs, u32 nr)
-{
-	size_t size = nr * sizeof(*room);
-	u32 done = (size - copy_from_user(room, descs, size)) / sizeof(*room);
-
-	while (done < nr &&
-	       !copy_from_user(&room[done], &descs[done], sizeof(*room)))
-		done++;
-	return done;
-}
-
-/*
- * Memory of the caller may take as long as it likes to be there. Nothing may wait meanwhile
- * that was left to the caller to run.
- */
-static noinline int fill_slowly(struct kscope_batch *batch,
-				const void __user *descs)
-{
-	kscope_scope_kick(batch->scope);
-	batch->nr = copy_readable(batch->room, descs, batch->nr);
-	return batch->nr ? 0 : -EFAULT;
-}
-
-static __always_inline bool fill_at_once(struct kscope_desc *room,
-					 const void __user *descs, size_t size)
-{
-	unsigned long left;
-
-	if (!access_ok(descs, size))
-		return false;
-	pagefault_disable();
-	left = __copy_from_user_inatomic(room, descs, size);
-	pagefault_enable();
-	return !left;
-}
-
-static __always_inline int fill_batch(struct kscope_batch *batch, u64 user)
-{
-	const void __user *descs = u64_to_user_ptr(user);
-	bool filled;
-
-	/* A copy of a constant size is not checked. */
-	if (batch->nr == 1)
-		filled = fill_at_once(batch->room, descs, sizeof(*batch->room));
-	else
-		filled = fill_at_once(batch->room, descs,
-				      batch->nr * sizeof(*batch->room));
-	return likely(filled) ? 0 : fill_slowly(batch, descs);
-}
-
-/* The same holds for memory that handles go to. */
-static int reply_handles(struct kscope_scope *scope, u64 user,
-			 const u64 *handles, size_t size)
-{
-	void __user *to = u64_to_user_ptr(user);
-	unsigned long left;
-
-	if (!access_ok(to, size))
-		return -EFAULT;
-	pagefault_disable();
-	left = __copy_to_user_inatomic(to, handles, size);
-	pagefault_enable();
-	if (!left)
-		return 0;
-	kscope_scope_kick(scope);
-	return copy_to_user(to, handles, size) ? -EFAULT : 0;
-}
-
-static noinline_for_stack int spawn_with_handles(struct kscope_batch *batch,
-						 u64 user)
-{
-	u64 handles[KSCOPE_BATCH];
-	int nr = kscope_batch_reserve(batch, handles);
-
-	if (nr <= 0)
-		return nr;
-	if (reply_handles(batch->scope, user, handles, nr * sizeof(*handles))) {
-		kscope_batch_abort(batch);
-		return -EFAULT;
-	}
-	return kscope_batch_publish(batch);
-}
-
-/* Return: how many were accepted; if none, why */
-static int spawn_some(struct kscope_batch *batch,
-		      const struct kscope_spawn *args, u32 done)
-{
-	int ret;
-
-	batch->nr = min(args->nr - done, kscope_batch_room(batch));
-	ret = fill_batch(batch, args->descs + (u64)done * sizeof(*batch->room));
-	if (ret)
-		return ret;
-	if (!args->handles)
-		return kscope_batch_spawn(batch);
-	return spawn_with_handles(batch,
-				  args->handles + (u64)done * sizeof(u64));
-}
-
-/*
- * A caller that is going to wait runs the last batch itself if it can; on a machine with one
- * CPU each of them.
- */
-static bool is_going_to_help(const struct kscope_batch *batch,
-			     const struct kscope_spawn *args, u32 done)
-{
-	if (!args->min_complete || batch->scope->flags & KSCOPE_SCOPE_NO_HELP)
-		return false;
-	return args->nr - done <= batch->max || num_online_cpus() == 1;
-}
-
-/* Return: how many were accepted; if none, why. @wait: is there something to wait for */
-static __always_inline long
-spawn_all(struct call *call, struct kscope_blocker *blockers, bool *wait)
-{
-	struct kscope_batch batch __uninitialized;
-	struct kscope_spawn *args = &call->args.spawn;
-	long done = 0;
-	int ret = 0;
-
-	kscope_batch_begin(&batch, call->scope, args->nr, args->min_complete);
-	batch.blockers = blockers;
-	batch.nr_blockers = args->blockers ? args->nr_blockers : 0;
-	if (unlikely(args->flags & KSCOPE_SPAWN_LINKED)) {
-		ret = kscope_batch_link(&batch, args->nr);
-		if (ret)
-			return ret;
-	}
-	for (;;) {
-		batch.help = is_going_to_help(&batch, args, done);
-		ret = spawn_some(&batch, args, done);
-		if (ret < 0) {
-			batch.enough = false;
-			break;
-		}
-		done += ret;
-		ret = batch.error;
-		if (done >= args->nr || ret || batch.linked ||
-		    fatal_signal_pending(current))
-			break;
-		cond_resched();
-	}
-	kscope_batch_end(&batch);
-	args->nr_blockers = batch.nr_blockers;
-	*wait = false;
-	if (batch.enough)
-		return done;
-	/* Whoever runs them may be done before there is need to sleep. */
-	cond_resched();
-	*wait = args->min_complete;
-	return done ? done : ret;
-}
-
-static __always_inline long handle_spawn(struct call *call)
-{
-	struct kscope_blocker blockers[KSCOPE_MAX_BLOCKERS] __uninitialized;
-	struct kscope_spawn *args = &call->args.spawn;
-	bool wait = args->min_complete;
-	long done = 0;
-	int ret;
-
-	if (args->flags & ~KSCOPE_SPAWN_ALL || args->reserved ||
-	    args->reserved2 || args->nr > KSCOPE_MAX_CAPACITY ||
-	    args->nr_blockers > KSCOPE_MAX_BLOCKERS)
-		return -EINVAL;
-	if (unlikely(args->flags & KSCOPE_SPAWN_LINKED) &&
-	    args->nr > KSCOPE_MAX_LINKED)
-		return -EINVAL;
-	if (args->nr)
-		done = spawn_all(call, blockers, &wait);
-	if (unlikely(done == -EBUSY))
-		return reply_busy(call, sizeof(*args), args->blockers, blockers,
-				  args->nr_blockers);
-	if (done < 0 || !wait)
-		return done;
-	ret = kscope_scope_wait(call->scope, args->min_complete,
-				args->deadline_ns);
-	return done ?: ret;
-}
-
-static long handle_cancel(struct call *call)
+static long handle_cancel(struct kscope_call *call)
 {
 	struct kscope_cancel *args = &call->args.cancel;
 	struct kscope_cancel_counts counts;
@@ -514,7 +313,7 @@ static long handle_cancel(struct call *call)
 
 	if (args->flags & ~KSCOPE_CANCEL_ALL)
 		return -EINVAL;
-	ret = reply(call, sizeof(*args));
+	ret = kscope_reply(call, sizeof(*args));
 	if (ret)
 		return ret;
 	ret = kscope_child_cancel(call->scope, args->what, args->target,
@@ -528,11 +327,11 @@ static long handle_cancel(struct call *call)
 	 * It is done. Who takes the struct away between the two replies loses the counts,
 	 * and is not told that nothing happened.
 	 */
-	(void)reply(call, sizeof(*args));
+	(void)kscope_reply(call, sizeof(*args));
 	return ret;
 }
 
-static long handle_join(struct call *call)
+static long handle_join(struct kscope_call *call)
 {
 	struct kscope_join *args = &call->args.join;
 	struct kscope_join_result result;
@@ -551,10 +350,10 @@ static long handle_join(struct call *call)
 	args->decider_user_data = result.decider_user_data;
 	args->nr_failed = result.nr_failed;
 	args->nr_cancelled = result.nr_cancelled;
-	return reply(call, sizeof(*args));
+	return kscope_reply(call, sizeof(*args));
 }
 
-static long handle_quiesce(struct call *call)
+static long handle_quiesce(struct kscope_call *call)
 {
 	struct kscope_quiesce *args = &call->args.quiesce;
 
@@ -563,7 +362,7 @@ static long handle_quiesce(struct call *call)
 	return kscope_scope_quiesce(call->scope, args->deadline_ns);
 }
 
-static long handle_release(struct call *call)
+static long handle_release(struct kscope_call *call)
 {
 	struct kscope_blocker blockers[KSCOPE_MAX_BLOCKERS];
 	struct kscope_release *args = &call->args.release;
@@ -577,11 +376,11 @@ static long handle_release(struct call *call)
 	ret = kscope_scope_end(call->scope, blockers, &args->nr_blockers);
 	if (ret != -EBUSY)
 		return ret;
-	return reply_busy(call, sizeof(*args), args->blockers, blockers,
-			  args->nr_blockers);
+	return kscope_reply_busy(call, sizeof(*args), args->blockers, blockers,
+				 args->nr_blockers);
 }
 
-static long handle_query(struct call *call)
+static long handle_query(struct kscope_call *call)
 {
 	struct kscope_query *args = &call->args.query;
 	int ret;
@@ -589,13 +388,13 @@ static long handle_query(struct call *call)
 	if (args->flags)
 		return -EINVAL;
 	kscope_scope_query(call->scope, args);
-	ret = reply(call, sizeof(*args));
+	ret = kscope_reply(call, sizeof(*args));
 	if (!ret)
 		kscope_scope_told(call->scope, args->violations);
 	return ret;
 }
 
-static long handle_eventfd(struct call *call)
+static long handle_eventfd(struct kscope_call *call)
 {
 	struct kscope_eventfd *args = &call->args.eventfd;
 	struct eventfd_ctx *event = NULL;
@@ -625,7 +424,7 @@ static int borrow_check(const struct kscope_borrow *args)
 	return check_add_overflow(args->off, args->len, &end) ? -EOVERFLOW : 0;
 }
 
-static long handle_borrow(struct call *call)
+static long handle_borrow(struct kscope_call *call)
 {
 	struct kscope_blocker blockers[KSCOPE_MAX_BLOCKERS];
 	struct kscope_borrow *args = &call->args.borrow;
@@ -637,18 +436,18 @@ static long handle_borrow(struct call *call)
 		args->nr_blockers = 0;
 	ret = kscope_loan_take(call->scope, args, blockers);
 	if (ret == -EBUSY)
-		return reply_busy(call, sizeof(*args), args->blockers, blockers,
-				  args->nr_blockers);
+		return kscope_reply_busy(call, sizeof(*args), args->blockers,
+					 blockers, args->nr_blockers);
 	if (ret)
 		return ret;
 	args->nr_blockers = 0;
-	ret = reply(call, sizeof(*args));
+	ret = kscope_reply(call, sizeof(*args));
 	if (ret)
 		kscope_loan_return(call->scope, args->lease);
 	return ret;
 }
 
-static long handle_return(struct call *call)
+static long handle_return(struct kscope_call *call)
 {
 	const struct kscope_return *args = &call->args.give_back;
 
@@ -690,11 +489,18 @@ static const struct command scope_commands[] = {
 		handle_buf_reborrow),
 };
 
-/*
- * Why the struct of a call cannot be had, or 0 if it can although its size is not the one that is
- * known here. What is refused for its size need not be readable to its end.
+/**
+ * kscope_args_judge() - why the struct of a call cannot be had
+ * @call: whose size is not the one that is known here, or whose struct cannot be read
+ * @size: known here
+ * @copied: it could be read that far
+ *
+ * What is refused for its size need not be readable to its end.
+ *
+ * Context: process context; may fault.
+ * Return: -EFAULT, -EINVAL, -E2BIG; or 0 if it can be had although it is larger.
  */
-static noinline int args_judge(struct call *call, u32 size, bool copied)
+noinline int kscope_args_judge(struct kscope_call *call, u32 size, bool copied)
 {
 	int ret;
 
@@ -712,19 +518,11 @@ static noinline int args_judge(struct call *call, u32 size, bool copied)
 	return ret ? 0 : -E2BIG;
 }
 
-static __always_inline int args_get(struct call *call, u32 size)
-{
-	if (copy_from_user(&call->args, call->user, size))
-		return args_judge(call, size, false);
-	call->size = call->args.size;
-	return likely(call->size == size) ? 0 : args_judge(call, size, true);
-}
-
 static __always_inline long dispatch(struct kscope_scope *scope,
 				     const struct command *commands, u32 nr,
 				     unsigned int cmd, void __user *user)
 {
-	struct call call __uninitialized;
+	struct kscope_call call __uninitialized;
 	const struct command *command;
 	int ret;
 
@@ -736,24 +534,8 @@ static __always_inline long dispatch(struct kscope_scope *scope,
 		return -ENOTTY;
 	call.scope = scope;
 	call.user = user;
-	ret = args_get(&call, command->size);
+	ret = kscope_args_get(&call, command->size);
 	return ret ?: command->handle(&call);
-}
-
-/*
- * The one way that must be short: it is not in the table, and its copy is of a constant size, which
- * is not checked. The room for a batch shall not be on the stack of others.
- */
-static noinline_for_stack long spawn(struct kscope_scope *scope,
-				     void __user *user)
-{
-	struct call call __uninitialized;
-	int ret;
-
-	call.scope = scope;
-	call.user = user;
-	ret = args_get(&call, sizeof(struct kscope_spawn));
-	return ret ?: handle_spawn(&call);
 }
 
 static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -784,7 +566,7 @@ long kscope_scope_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	void __user *user = (void __user *)arg;
 
 	if (likely(cmd == KSCOPE_IOC_SPAWN))
-		return spawn(scope, user);
+		return kscope_ioctl_spawn(scope, user);
 	return scope_ioctl(scope, cmd, user);
 }
 
