@@ -184,6 +184,21 @@ TEST_F(affinity, goes_on_elsewhere_when_its_cpu_goes_offline)
 	EXPECT_EQ(0, text_write(ONLINE, "1"));
 }
 
+/* What is offline would be done anywhere, also where it must not. */
+TEST_F(affinity, goes_on_where_it_may_when_one_of_its_cpus_goes_offline)
+{
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 4)
+		SKIP(return, "there are less than four CPUs");
+	CPU_SET(1, &self->cpus);
+	CPU_SET(2, &self->cpus);
+	ASSERT_EQ(0, open_bound(self, KSCOPE_KIND_PARALLEL));
+	if (text_write(ONLINE, "0"))
+		SKIP(return, "this CPU cannot be taken offline");
+	EXPECT_EQ(4, cpus_used(self, &self->scope, self->buf));
+	EXPECT_EQ(0, text_write(ONLINE, "1"));
+	EXPECT_EQ(6, cpus_used(self, &self->scope, self->buf));
+}
+
 TEST_F(affinity, masks_that_say_nothing_are_einval)
 {
 	struct kscope_scope_create arg;

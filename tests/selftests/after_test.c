@@ -575,6 +575,28 @@ TEST_F(after, drains_one_behind_the_other)
 			EXPECT_LT(self->handles[i - 1], self->handles[i]);
 }
 
+TEST_F(after, drain_is_not_taken_for_an_earlier_one_in_its_slot)
+{
+	int fd = self->scope.fd;
+
+	self->descs[0] = desc_sleep(1, far_future());
+	self->descs[1] = nop_drain(2);
+	self->descs[2] = desc_sleep(3, far_future());
+	ASSERT_EQ(3, spawn_arg(fd, self->descs, self->handles, 3, 0, 0));
+	ASSERT_EQ(0, wait_running(fd, 2));
+	ASSERT_EQ(0, cancel_child(fd, self->handles[1]));
+	EXPECT_NEXT(2, KSCOPE_NEVER_STARTED, KSCOPE_CAUSE_CALLER);
+	ASSERT_EQ(1, spawn_one(fd, nop_drain(4), &self->handles[3]));
+	ASSERT_EQ(self->handles[1] + (1U << 20), self->handles[3]);
+	/* now it would be the turn of the one that was cancelled */
+	ASSERT_EQ(0, cancel_child(fd, self->handles[0]));
+	EXPECT_NEXT(1, KSCOPE_STOPPED, KSCOPE_CAUSE_CALLER);
+	EXPECT_NOTHING_YET();
+	ASSERT_EQ(0, cancel_child(fd, self->handles[2]));
+	EXPECT_NEXT(3, KSCOPE_STOPPED, KSCOPE_CAUSE_CALLER);
+	EXPECT_FINISHED(4);
+}
+
 TEST_F(after, only_so_many_drains_wait)
 {
 	int fd = self->scope.fd;

@@ -158,6 +158,26 @@ TEST_F(expire, none_of_many_ends_before_its_time)
 	}
 }
 
+TEST_F(expire, earlier_one_that_comes_later_is_in_time)
+{
+	__u64 hour = in_ms(3600 * 1000), until;
+
+	ASSERT_EQ(1,
+		  spawn_one(self->scope.fd, sleep_until(1, far_future(), hour),
+			    &self->handle));
+	until = in_ms(100);
+	ASSERT_EQ(1, spawn_one(self->scope.fd,
+			       sleep_until(2, far_future(), until), NULL));
+	ASSERT_EQ(0, reap_wait(&self->scope, &self->c));
+	EXPECT_EQ(2, self->c.user_data);
+	EXPECT_EQ(KSCOPE_CAUSE_DEADLINE, self->c.cause);
+	EXPECT_LE(until, now_ns());
+	ASSERT_EQ(0, cancel_child(self->scope.fd, self->handle));
+	ASSERT_EQ(0, reap_wait(&self->scope, &self->c));
+	EXPECT_EQ(1, self->c.user_data);
+	EXPECT_EQ(KSCOPE_CAUSE_CALLER, self->c.cause);
+}
+
 TEST_F(expire, all_at_the_same_time)
 {
 	__u64 until = in_ms(200);
