@@ -5,7 +5,7 @@
 # copy: what cp leaves, kscope copy leaves as well.
 . "${0%/*}/tap.sh"
 
-plan 39
+plan 42
 
 # copied ARGUMENT...: `kscope copy` says nothing and succeeds
 copied() {
@@ -27,6 +27,32 @@ for size in 0 1 4095 4096 4097 262143 262144 262145 1000001; do
 done
 check "through the page cache" equal -c
 check "through the page cache, verified" equal --cached --verify
+
+# file_pages: those in the page cache
+file_pages() {
+	awk '$1 == "nr_file_pages" { print $2 }' /proc/vmstat
+}
+
+# cached_by OPTION...: pages that come into the page cache by a copy of 8192 of them
+cached_by() {
+	local before
+	rm -f from to
+	dd if=/dev/zero of=from bs=1M count=32 2>/dev/null
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	before=$(file_pages)
+	copied "$@" from to || return 1
+	sync
+	echo $(($(file_pages) - before))
+}
+past_the_cache() {
+	[ "$(cached_by)" -lt 2048 ]
+}
+into_the_cache() {
+	[ "$(cached_by -c)" -gt 12288 ]
+}
+check "what is copied is not in the page cache" past_the_cache
+check "... with --cached it is" into_the_cache
 
 over_longer() {
 	bytes 300000 >to
@@ -138,3 +164,19 @@ interrupted() {
 	grep -q "interrupted: to is not complete" ../out/err
 }
 check "a signal ends it, and nothing stays pinned" interrupted
+
+# The source changes where it has been read already.
+changed() {
+	rm -f from to
+	dd if=/dev/zero of=from bs=1M count=100 2>/dev/null
+	kscope copy -v from to 2>../out/err &
+	while [ ! -s to ] || [ "$(stat -c %s to)" -lt 16777216 ]; do
+		:
+	done
+	printf x | dd of=from bs=1 seek=5 conv=notrunc 2>/dev/null
+	wait $! && return 1
+	grep -q "to differs from what was copied, at byte 5 or behind it" ../out/err && return
+	sed 's/^/# /' ../out/err
+	return 1
+}
+check "what differs is told where" changed
