@@ -521,8 +521,8 @@ TEST_F(violation, is_not_the_split_of_a_huge_page)
 	char *mem = (char *)(((uintptr_t)area + BIG - 1) & -BIG);
 
 	ASSERT_NE(MAP_FAILED, area);
-	if (madvise(mem, BIG, MADV_HUGEPAGE))
-		SKIP(return, "no transparent huge pages");
+	/* Where there are no huge pages the same has to hold. */
+	madvise(mem, BIG, MADV_HUGEPAGE);
 	memset(mem, 7, BIG);
 	BEGIN(0);
 	self->buf = buf_pin(self->scope.fd, mem, BIG / 2, 0);
