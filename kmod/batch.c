@@ -137,7 +137,7 @@ static u32 batch_name_blockers(const struct kscope_batch *batch, u32 i)
 	const struct kscope_desc *desc = &batch->descs[i];
 
 	return kscope_draft_blockers(batch->scope, draft, desc, batch->blockers,
-				     batch->nr_blockers);
+				     batch->max_blockers);
 }
 
 /* Cut the batch down to the first @nr, as the next one is refused. */
@@ -288,6 +288,7 @@ static void batch_claim(struct kscope_batch *batch)
 {
 	struct kscope_scope *scope = batch->scope;
 
+	batch->claim.task = current;
 	hlist_add_head(&batch->claim.node, &scope->claims);
 	kscope_scope_helped(scope)->nr_busy++;
 }

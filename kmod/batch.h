@@ -52,7 +52,8 @@ struct kscope_bay {
  * @work: bytes of work, with what each child costs besides
  * @now: CLOCK_MONOTONIC, when they are spawned
  * @blockers: where those in the way of a lease are named
- * @nr_blockers: in: room there. out: how many, if the first one is refused
+ * @max_blockers: how many there is room for
+ * @nr_blockers: out: how many are named, if the first one is refused
  * @children: those that are reserved, in order
  * @claim: those that the caller has taken to run them itself
  * @bay: of the scope, if it is used; or one of its own
@@ -76,6 +77,7 @@ struct kscope_batch {
 	u64 work;
 	u64 now;
 	struct kscope_blocker *blockers;
+	u32 max_blockers;
 	u32 nr_blockers;
 	struct list_head children;
 	struct kscope_claim claim;
@@ -207,6 +209,7 @@ static inline void kscope_batch_begin(struct kscope_batch *batch,
 	batch->scope = scope;
 	batch->now = ktime_get_ns();
 	batch->min_complete = min_complete;
+	batch->max_blockers = 0;
 	batch->nr_blockers = 0;
 	batch->bay = NULL;
 	batch->linked = false;

@@ -139,7 +139,7 @@ spawn_all(struct kscope_call *call, struct kscope_blocker *blockers, bool *wait)
 
 	kscope_batch_begin(&batch, call->scope, args->nr, args->min_complete);
 	batch.blockers = blockers;
-	batch.nr_blockers = args->blockers ? args->nr_blockers : 0;
+	batch.max_blockers = args->blockers ? args->nr_blockers : 0;
 	if (unlikely(args->flags & KSCOPE_SPAWN_LINKED)) {
 		ret = kscope_batch_link(&batch, args->nr);
 		if (ret)

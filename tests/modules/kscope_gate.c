@@ -2,7 +2,7 @@
 /*
  * A provider for tests: the op "gate" runs until the gate is opened by writing 1 to
  * /sys/module/kscope_gate/parameters/open. It heeds a cancel only with GATE_HEEDS, so that
- * tests can have a child that will not end.
+ * tests can have a child that will not end. With GATE_REFUSES it is not let in at all.
  */
 #include <linux/kstrtox.h>
 #include <linux/module.h>
@@ -13,6 +13,7 @@
 #include "kscope.h"
 
 #define GATE_HEEDS BIT(0)
+#define GATE_REFUSES BIT(1)
 
 static bool gate_open;
 
@@ -37,6 +38,11 @@ static const struct kernel_param_ops gate_param_ops = {
 
 module_param_cb(open, &gate_param_ops, &gate_open, 0644);
 MODULE_PARM_DESC(open, "Let the children of the gate go on");
+
+static int gate_check(const struct kscope_desc *desc)
+{
+	return desc->op_flags & GATE_REFUSES ? -EBUSY : 0;
+}
 
 static bool gate_lets_go(struct kscope_child *child)
 {
@@ -67,9 +73,10 @@ static struct kscope_op gate_op = {
 	.name = "gate",
 	.owner = THIS_MODULE,
 	.attributes = KSCOPE_OP_BLOCKS,
-	.op_flags = GATE_HEEDS,
+	.op_flags = GATE_HEEDS | GATE_REFUSES,
 	.nr_ranges = 1,
 	.access = { KSCOPE_ACCESS_READ },
+	.check = gate_check,
 	.run = gate_run,
 	.cancel = gate_cancel,
 };

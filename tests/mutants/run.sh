@@ -22,7 +22,7 @@
 #	log		the kernel's log shows trouble
 #	log TEXT	it shows this
 #	left		something is left pinned, charged, or referred to
-#	hang		the guest or the program does not come to an end
+#	hang		the guest goes away, or it or the program does not come to an end
 set -euo pipefail
 . "$(dirname "$0")/../lib.sh"
 
@@ -180,7 +180,7 @@ signs() {
 	log) grep -Eq '^ *\| .*(WARNING:|BUG|Oops|general protection|KASAN|UBSAN|refcount_t|corruption)' "$1" ;;
 	log\ *) grep '^ *| ' "$1" | grep -F -e "${2#log }" >/dev/null ;;
 	left) grep -Eq '^ *left (behind: |[0-9]+ (pages pinned|references to the module)$)' "$1" ;;
-	hang) grep -Eq '^ *(the guest hangs|took longer than [0-9]+ s)$' "$1" ;;
+	hang) grep -Eq '^ *(the guest (hangs|went away)|took longer than [0-9]+ s)$' "$1" ;;
 	*) grep -Fxq "     not ok: $2" "$1" ;;
 	esac
 }

@@ -5,7 +5,7 @@
  * test module kscope_gate; without it the tests are skipped.
  */
 #include "kselftest_harness.h"
-#include "race_hooks.h"
+#include "race_caller.h"
 
 #define LEN PAGE
 #define GRACE_MS 200U
@@ -80,12 +80,12 @@ static bool log_has(FIXTURE_DATA(diagnose) * self, const char *what)
 }
 
 /* Wait until so many are stuck: 0 or -ETIMEDOUT. */
-static int wait_stuck(FIXTURE_DATA(diagnose) * self, unsigned int nr)
+static int wait_stuck(FIXTURE_DATA(diagnose) * self, int fd, unsigned int nr)
 {
 	__u64 deadline = in_ms(PATIENCE_MS);
 
 	do {
-		if (query(self->scope.fd, &self->q))
+		if (query(fd, &self->q))
 			return -EIO;
 		if (self->q.stuck == nr)
 			return 0;
@@ -107,7 +107,7 @@ static void expect_named(struct __test_metadata *_metadata,
 {
 	char name[128];
 
-	ASSERT_EQ(0, wait_stuck(self, 1));
+	ASSERT_EQ(0, wait_stuck(self, self->scope.fd, 1));
 	EXPECT_LE(self->told + GRACE_MS * MSEC, now_ns());
 	snprintf(name, sizeof(name), "kscope: child %#llx of user 0 (op gate",
 		 (unsigned long long)self->handle);
@@ -128,7 +128,7 @@ TEST_F(diagnose, after_a_cancel_of_the_scope)
 	expect_named(_metadata, self);
 	ASSERT_EQ(0, gate_set(true));
 	ASSERT_EQ(0, join(self->scope.fd));
-	EXPECT_EQ(0, wait_stuck(self, 0));
+	EXPECT_EQ(0, wait_stuck(self, self->scope.fd, 0));
 }
 
 TEST_F(diagnose, after_a_cancel_of_the_child_while_others_run)
@@ -152,7 +152,7 @@ TEST_F(diagnose, one_that_is_told_late_has_as_long)
 	usleep(GRACE_MS * 400);
 	self->told = now_ns();
 	ASSERT_EQ(0, cancel_child(self->scope.fd, second));
-	ASSERT_EQ(0, wait_stuck(self, 2));
+	ASSERT_EQ(0, wait_stuck(self, self->scope.fd, 2));
 	EXPECT_LE(self->told + GRACE_MS * MSEC, now_ns());
 }
 
@@ -166,7 +166,7 @@ TEST_F(diagnose, once_for_a_scope)
 	ASSERT_EQ(1, spawn_one(self->scope.fd, desc, NULL));
 	ASSERT_EQ(0, wait_running(self->scope.fd, 3));
 	ASSERT_EQ(0, cancel_scope(self->scope.fd));
-	ASSERT_EQ(0, wait_stuck(self, 3));
+	ASSERT_EQ(0, wait_stuck(self, self->scope.fd, 3));
 	usleep(3 * GRACE_MS * 1000);
 	first = strstr(log_text(self), "was told to end");
 	ASSERT_NE(NULL, first);
@@ -194,6 +194,34 @@ TEST_F(diagnose, not_one_that_nobody_has_told)
 	ASSERT_EQ(0, query(self->scope.fd, &self->q));
 	EXPECT_EQ(0, self->q.stuck);
 	EXPECT_FALSE(log_has(self, "was told to end"));
+}
+
+/* The worker of one in an inline scope is the task that spawns it. */
+TEST_F(diagnose, one_that_its_spawner_runs)
+{
+	struct kscope_scope_create arg = { .kind = KSCOPE_KIND_INLINE,
+					   .capacity = 4,
+					   .grace_ns = GRACE_MS * MSEC };
+	struct kscope_desc desc = desc_fill(0, 0, LEN, 1);
+	int fd = scope_create(&arg);
+	struct caller spawner;
+
+	if (!hooks_there())
+		SKIP(return, "the module has no test hooks");
+	ASSERT_LE(0, fd);
+	desc.buf = buf_pin(fd, self->mem, LEN, 0);
+	desc.user_data = 55;
+	ASSERT_EQ(0, stop_at("claimed", 55));
+	ASSERT_EQ(0, caller_start(&spawner, call_spawn, fd, &desc));
+	ASSERT_EQ(0, stop_wait());
+	ASSERT_EQ(0, cancel_scope(fd));
+	ASSERT_EQ(0, wait_stuck(self, fd, 1));
+	EXPECT_TRUE(log_has(self, "end of report"));
+	EXPECT_TRUE(log_has(self, "task:diagnose_test"));
+	EXPECT_TRUE(log_has(self, "kscope_ioctl_spawn"));
+	ASSERT_EQ(0, stop_go());
+	EXPECT_EQ(1, caller_end(&spawner));
+	EXPECT_EQ(0, xclose(fd));
 }
 
 TEST_HARNESS_MAIN

@@ -11,6 +11,7 @@
 #define PARAMETERS "/sys/module/kscope/parameters/"
 #define GATE "/sys/module/kscope_gate/parameters/open"
 #define GATE_HEEDS (1U << 0)
+#define GATE_REFUSES (1U << 1)
 
 static inline int text_write(const char *path, const char *text)
 {

@@ -4,7 +4,7 @@
  * nowhere; and handles of children and buffers that have become stale.
  */
 #include "kselftest_harness.h"
-#include "kscope_sys.h"
+#include "race_hooks.h"
 
 #define CAPACITY 256
 #define NR 100
@@ -356,6 +356,28 @@ TEST_F(spawn, handles_of_another_scope_mean_nothing_here)
 	EXPECT_EQ(-ENOENT, cancel_child(self->scope.fd, theirs));
 	EXPECT_EQ(0, scope_close(&other));
 	munmap(page, PAGE);
+}
+
+/* Who has an errno of leases for reasons of its own is in nobody's way. */
+TEST_F(spawn, busy_op_names_no_blockers)
+{
+	struct kscope_blocker blockers[KSCOPE_MAX_BLOCKERS];
+	struct kscope_desc desc;
+	unsigned int nr = KSCOPE_MAX_BLOCKERS, i;
+	char *mem = map_anon(PAGE);
+	int op = gate_op(), buf;
+
+	if (op < 0)
+		SKIP(return, "kscope_gate is not loaded");
+	buf = buf_pin(self->scope.fd, mem, PAGE, 0);
+	ASSERT_LT(0, buf);
+	memset(blockers, 0x5a, sizeof(blockers));
+	desc = desc_gate(op, GATE_REFUSES, buf);
+	EXPECT_EQ(-EBUSY, spawn_blockers(self->scope.fd, desc, blockers, &nr));
+	EXPECT_EQ(0, nr);
+	for (i = 0; i < sizeof(blockers); i++)
+		ASSERT_EQ(0x5a, ((unsigned char *)blockers)[i]);
+	munmap(mem, PAGE);
 }
 
 TEST_HARNESS_MAIN

@@ -425,7 +425,7 @@ TEST_F(stuck, op_of_a_provider_is_checked_like_any_other)
 	ASSERT_LT(0, buf);
 	desc = desc_gate(self, buf, 0);
 	EXPECT_EQ(0, run_ok(&scope, desc, &self->c));
-	desc = desc_gate(self, buf, 2);
+	desc = desc_gate(self, buf, 4);
 	EXPECT_EQ(-EINVAL, spawn_one(scope.fd, desc, NULL));
 	desc = desc_gate(self, buf + 1000, 0);
 	EXPECT_EQ(-ENOENT, spawn_one(scope.fd, desc, NULL));
