@@ -151,26 +151,10 @@ static void scope_decide(struct kscope_scope *scope, u32 from, u32 to)
 		scope->decider.child = record->child;
 		scope->decider.user_data = record->user_data;
 		scope->chores |= KSCOPE_CHORE_CANCEL;
+		scope->nest.owes_since = kscope_nest_time();
 		WRITE_ONCE(scope->nest.owes,
 			   scope->nest.parent && cause == KSCOPE_CAUSE_FAILURE);
 		kscope_scope_doom(scope, cause);
-	}
-}
-
-/*
- * Nobody writes the flags of records in scopes where nothing was ever marked. In others those of
- * plain children are still what they were a lap ago.
- */
-static void scope_unmark(struct kscope_scope *scope, u32 from, u32 to)
-{
-	struct kscope_completion *record;
-	u32 mask = scope->ring->entries - 1;
-
-	for (; from != to; from++) {
-		record = &scope->ring->ring->records[from & mask];
-		if (scope->slots[record->child & (KSCOPE_MAX_CAPACITY - 1)]
-			    .op->plain)
-			record->flags = 0;
 	}
 }
 
@@ -186,8 +170,6 @@ void kscope_scope_at_end(struct kscope_scope *scope, u32 tail)
 {
 	u32 from;
 
-	if (scope->at_end & KSCOPE_END_MARKS)
-		scope_unmark(scope, scope->ring->tail, tail);
 	if (scope->at_end & KSCOPE_END_DECIDES)
 		scope_decide(scope, scope->ring->tail, tail);
 	from = scope->ring->tail;

@@ -41,6 +41,7 @@ static void record_fill(struct kscope_completion *record,
 	record->status = end->status;
 	record->outcome = end->outcome;
 	record->cause = end->cause;
+	record->flags = 0;
 }
 
 /* The same for most plain children. Return: was it one */
