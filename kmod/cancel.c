@@ -226,7 +226,7 @@ int kscope_scope_doom(struct kscope_scope *scope, u8 cause)
 		list_splice_tail_init(&scope->slow.ready, &scope->doomed);
 		list_splice_tail_init(&scope->parked, &scope->doomed);
 	}
-	scope->nest.cancelled = scope->nest.round;
+	scope->nest.cancelled = kscope_nest_time();
 	return kscope_tally_cancel(&scope->tally, cause);
 }
 
@@ -255,6 +255,23 @@ int kscope_scope_cancel_alone(struct kscope_scope *scope, u8 cause,
 	spin_unlock(&scope->lock);
 	kscope_scope_notify(scope);
 	return ret;
+}
+
+/**
+ * kscope_scope_cancel_rest() - what follows on kscope_scope_doom(), if that still holds
+ * @scope: that was doomed, and may have been opened again meanwhile
+ * @counts: added to
+ *
+ * Context: process context.
+ */
+void kscope_scope_cancel_rest(struct kscope_scope *scope,
+			      struct kscope_cancel_counts *counts)
+{
+	spin_lock(&scope->lock);
+	if (scope->tally.state != KSCOPE_SCOPE_OPEN)
+		cancel_all(scope, counts);
+	spin_unlock(&scope->lock);
+	kscope_scope_notify(scope);
 }
 
 /**

@@ -51,6 +51,7 @@ static const char *const point_names[KSCOPE_NR_POINTS] = {
 	[KSCOPE_POINT_DROPPED] = "dropped",
 	[KSCOPE_POINT_RELEASED] = "released",
 	[KSCOPE_POINT_SPREADING] = "spreading",
+	[KSCOPE_POINT_FAILING] = "failing",
 	[KSCOPE_POINT_DESCENDED] = "descended",
 	[KSCOPE_POINT_NESTING] = "nesting",
 	[KSCOPE_POINT_ENDING] = "ending",

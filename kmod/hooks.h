@@ -29,6 +29,7 @@ enum kscope_point {
 	KSCOPE_POINT_DROPPED, /* buffer out of the table, still pinned */
 	KSCOPE_POINT_RELEASED, /* scope released, its buffers still pinned */
 	KSCOPE_POINT_SPREADING, /* scope is cancelled, those below it are not, by user_data */
+	KSCOPE_POINT_FAILING, /* doomed by what happened below, nobody was told; by user_data */
 	KSCOPE_POINT_DESCENDED, /* canceller has come to a nested scope, by user_data */
 	KSCOPE_POINT_NESTING, /* nested scope made, not in the tree; its user_data */
 	KSCOPE_POINT_ENDING, /* closer is about to end a scope of the tree, by user_data */

@@ -264,6 +264,8 @@ void kscope_child_tell(struct kscope_child *child, u8 cause,
 int kscope_scope_doom(struct kscope_scope *scope, u8 cause);
 int kscope_scope_cancel_alone(struct kscope_scope *scope, u8 cause,
 			      struct kscope_cancel_counts *counts);
+void kscope_scope_cancel_rest(struct kscope_scope *scope,
+			      struct kscope_cancel_counts *counts);
 int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 			struct kscope_cancel_counts *counts);
 
@@ -464,6 +466,8 @@ struct kscope_nest_sum {
 	u64 user_data;
 };
 
+u64 kscope_nest_time(void);
+void kscope_nest_reopened(struct kscope_scope *scope);
 void kscope_nest_init(struct kscope_scope *scope, struct kscope_scope *parent);
 int kscope_nest_link(struct kscope_scope *scope, struct kscope_scope *parent);
 bool kscope_scope_unref(struct kscope_scope *scope);

@@ -28,9 +28,10 @@
  * is found, and nothing is linked later. What a parent's cancel has closed stays closed.
  *
  * But the parent may be opened again while a walk is on its way: a policy's cancel is carried out
- * by whoever has ended the child. What is nested after that is none of the walk's business. So a
- * scope counts how many times it was opened again, and a nested one knows in which of these rounds
- * it came.
+ * by whoever has ended the child. What is nested after that is none of the walk's business, and a
+ * scope that was opened again does not fail of what a nested one did before. So there is a time
+ * that goes on whenever a scope is opened again, and scopes know when they were nested, cancelled
+ * and opened again, and when their policy decided.
  *
  * The end. A scope has ended when it is released and its buffers are gone. Then it leaves the
  * list of those that live, and its parent counts one less. Who closes a scope ends those below it
@@ -48,6 +49,34 @@
 #include "internal.h"
 
 static DEFINE_SPINLOCK(tree_lock);
+static atomic64_t tree_time;
+
+/**
+ * kscope_nest_time() - how many times a scope was opened again, in all trees
+ *
+ * Context: under the lock of the scope that notes it, so that what it notes later is not less.
+ * Return: that number.
+ */
+u64 kscope_nest_time(void)
+{
+	return atomic64_read(&tree_time);
+}
+
+/**
+ * kscope_nest_reopened() - forget how nested scopes have failed
+ * @scope: that takes children again
+ *
+ * Context: under the scope's lock.
+ */
+void kscope_nest_reopened(struct kscope_scope *scope)
+{
+	struct kscope_nest *nest = &scope->nest;
+
+	lockdep_assert_held(&scope->lock);
+	WRITE_ONCE(nest->owes, false);
+	nest->gone_status = 0;
+	nest->reopened = atomic64_inc_return(&tree_time);
+}
 
 #ifdef KSCOPE_HOOKS
 /**
@@ -218,7 +247,7 @@ static int parent_admit(struct kscope_scope *parent, struct kscope_scope *scope)
 	spin_lock(&parent->lock);
 	ret = kscope_tally_open(&parent->tally);
 	if (!ret) {
-		scope->nest.born = parent->nest.round;
+		scope->nest.born = kscope_nest_time();
 		parent->tally.nested++;
 		WRITE_ONCE(parent->nest.nests, true);
 	}
@@ -297,7 +326,7 @@ static bool came_before(struct kscope_scope *scope,
 
 	spin_lock(&parent->lock);
 	if (parent == root)
-		before = (s32)(scope->nest.born - parent->nest.cancelled) <= 0;
+		before = scope->nest.born <= parent->nest.cancelled;
 	else
 		before = parent->tally.state != KSCOPE_SCOPE_OPEN;
 	spin_unlock(&parent->lock);
@@ -318,7 +347,7 @@ static void cancel_below(struct kscope_scope *root,
 	}
 }
 
-static bool take_debt(struct kscope_scope *scope, u64 *user_data)
+static bool take_debt(struct kscope_scope *scope, u64 *user_data, u64 *since)
 {
 	bool owes;
 
@@ -326,18 +355,20 @@ static bool take_debt(struct kscope_scope *scope, u64 *user_data)
 	owes = scope->nest.owes;
 	WRITE_ONCE(scope->nest.owes, false);
 	*user_data = scope->decider.user_data;
+	*since = scope->nest.owes_since;
 	spin_unlock(&scope->lock);
 	return owes;
 }
 
-/* Return: does it fail of what a child of a nested scope has done */
-static bool parent_fails(struct kscope_scope *parent, u64 user_data)
+/* Return: does it fail of what a child of a nested scope has done, at the time @since */
+static bool parent_fails(struct kscope_scope *parent, u64 user_data, u64 since)
 {
 	bool fails;
 
 	spin_lock(&parent->lock);
 	fails = parent->policy == KSCOPE_POLICY_FAIL_FAST &&
-		parent->tally.state == KSCOPE_SCOPE_OPEN;
+		parent->tally.state == KSCOPE_SCOPE_OPEN &&
+		parent->nest.reopened <= since;
 	if (fails) {
 		parent->decider.user_data = user_data;
 		kscope_scope_doom(parent, KSCOPE_CAUSE_FAILURE);
@@ -350,13 +381,13 @@ static bool parent_fails(struct kscope_scope *parent, u64 user_data)
 static struct kscope_scope *fail_up(struct kscope_scope *scope)
 {
 	struct kscope_scope *parent, *top = NULL;
-	u64 user_data;
+	u64 user_data, since;
 
-	if (!take_debt(scope, &user_data))
+	if (!take_debt(scope, &user_data, &since))
 		return NULL;
 	for (parent = scope->nest.parent; parent;
 	     parent = parent->nest.parent) {
-		if (!parent_fails(parent, user_data))
+		if (!parent_fails(parent, user_data, since))
 			break;
 		top = parent;
 	}
@@ -382,7 +413,8 @@ void kscope_nest_spread(struct kscope_scope *scope,
 	if (READ_ONCE(scope->nest.owes))
 		top = fail_up(scope);
 	if (top) {
-		kscope_scope_cancel_alone(top, KSCOPE_CAUSE_FAILURE, counts);
+		kscope_hook(KSCOPE_POINT_FAILING, top->user_data);
+		kscope_scope_cancel_rest(top, counts);
 		scope = top;
 	}
 	if (READ_ONCE(scope->nest.nests))

@@ -412,9 +412,10 @@ struct kscope_grace {
  * @live: T of these, those that have not ended
  * @sibling: T on the parent's @kids
  * @live_node: T on the parent's @live
- * @round: S how many times it was opened again
- * @cancelled: S the round in which it was cancelled last
- * @born: C the round of the parent in which it was nested
+ * @reopened: S when it was opened again last; this and what follows by kscope_nest_time()
+ * @cancelled: S when it was cancelled last
+ * @owes_since: S when its policy decided
+ * @born: C when it was nested
  * @nests: S something was nested in it once
  * @owes: S its failure is still to be told to the parent
  * @ended: S released, and its buffers are gone
@@ -433,9 +434,10 @@ struct kscope_nest {
 	struct list_head live;
 	struct list_head sibling;
 	struct list_head live_node;
-	u32 round;
-	u32 cancelled;
-	u32 born;
+	u64 reopened;
+	u64 cancelled;
+	u64 owes_since;
+	u64 born;
 	bool nests;
 	bool owes;
 	bool ended;

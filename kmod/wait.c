@@ -240,9 +240,7 @@ static int scope_reopen(struct kscope_scope *scope)
 	ret = kscope_tally_reopen(&scope->tally);
 	if (!ret) {
 		scope->chores &= ~KSCOPE_CHORE_CANCEL;
-		WRITE_ONCE(scope->nest.owes, false);
-		scope->nest.round++;
-		scope->nest.gone_status = 0;
+		kscope_nest_reopened(scope);
 		memset(&scope->first, 0, sizeof(scope->first));
 		memset(&scope->decider, 0, sizeof(scope->decider));
 	}

@@ -7,6 +7,7 @@
 #define KSCOPE_SYS_H
 
 #include <grp.h>
+#include <linux/userfaultfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -290,6 +291,38 @@ static inline __u32 crc32c_of(const void *p, size_t len, __u32 seed)
 	for (crc = ~seed; len--; b++)
 		crc = (crc >> 8) ^ table[(crc ^ *b) & 0xff];
 	return ~crc;
+}
+
+/* A child that fails with -EPERM: the file is sealed */
+static inline int spawn_failure(int fd, __u64 user_data)
+{
+	char *mem = map_anon(PAGE);
+	struct kscope_desc desc;
+	int buf, file, ret;
+
+	buf = buf_pin(fd, mem, PAGE, 0);
+	file = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	fcntl(file, F_ADD_SEALS, F_SEAL_WRITE);
+	desc = desc_file(KSCOPE_OP_WRITE, file, 0, buf, 0, 1);
+	desc.user_data = user_data;
+	ret = buf < 0 ? buf : spawn_one(fd, desc, NULL);
+	close(file);
+	munmap(mem, PAGE);
+	return ret;
+}
+
+/* Page faults of that memory wait until somebody resolves them. Return: the fd for that */
+static inline int uffd_over(void *mem, size_t len)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .range = { to_u64(mem), len },
+				       .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
+	    ioctl(fd, UFFDIO_REGISTER, &reg))
+		return -errno;
+	return fd;
 }
 
 #endif /* KSCOPE_SYS_H */

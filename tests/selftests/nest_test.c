@@ -231,24 +231,6 @@ TEST_F(nest, join_waits_for_all_below)
 	EXPECT_EQ(1, self->join.nr_cancelled);
 }
 
-/* A child that fails with -EPERM: the file is sealed */
-static int spawn_failure(int fd, __u64 user_data)
-{
-	char *mem = map_anon(PAGE);
-	struct kscope_desc desc;
-	int buf, file, ret;
-
-	buf = buf_pin(fd, mem, PAGE, 0);
-	file = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	fcntl(file, F_ADD_SEALS, F_SEAL_WRITE);
-	desc = desc_file(KSCOPE_OP_WRITE, file, 0, buf, 0, 1);
-	desc.user_data = user_data;
-	ret = buf < 0 ? buf : spawn_one(fd, desc, NULL);
-	close(file);
-	munmap(mem, PAGE);
-	return ret;
-}
-
 TEST_F(nest, join_tells_the_first_error_of_the_subtree)
 {
 	int inner = scope_nest(self->nested.fd, 4, 0);

@@ -4,7 +4,6 @@
  * the release of the scope, and page faults that nobody resolves.
  */
 #include <linux/memfd.h>
-#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -236,20 +235,6 @@ TEST_F(race, release_under_a_pin_leaves_nothing_pinned)
 		ASSERT_EQ(0, scope_close(&self->scope));
 		ASSERT_EQ(0, scope_open(&self->scope, KSCOPE_KIND_PARALLEL, 8));
 	}
-}
-
-/* Memory whose page faults wait for a handler that will never come. */
-static int uffd_over(void *mem, size_t len)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .range = { to_u64(mem), len },
-				       .mode = UFFDIO_REGISTER_MODE_MISSING };
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-
-	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
-	    ioctl(fd, UFFDIO_REGISTER, &reg))
-		return -errno;
-	return fd;
 }
 
 /* Pin it, or have an argument struct or descriptors there. */

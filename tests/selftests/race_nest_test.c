@@ -430,6 +430,63 @@ TEST_F(tree,
 	EXPECT_EQ(0, xclose(fd));
 }
 
+/*
+ * A scope fails in which a child below another one has failed. Stop the worker that has ended that
+ * child @where it is about to cancel the scope, which is opened again meanwhile.
+ */
+static void fail_into_a_new_round(struct __test_metadata *_metadata,
+				  FIXTURE_DATA(tree) * self, const char *where,
+				  __u64 whose)
+{
+	struct kscope_scope_create arg = {
+		.capacity = 4,
+		.policy = KSCOPE_POLICY_FAIL_FAST,
+		.user_data = 77,
+	};
+	struct kscope_quiesce quiesce = { .size = sizeof(quiesce) };
+	int top = scope_create(&arg), fd, below, after;
+
+	ASSERT_LE(0, top);
+	arg.user_data = 78;
+	fd = scope_nest_arg(top, &arg);
+	ASSERT_LE(0, fd);
+	below = scope_nest(fd, 1, 0);
+	ASSERT_LE(0, below);
+	ASSERT_EQ(0, stop_at(where, whose));
+	ASSERT_EQ(1, spawn_failure(fd, 1));
+	ASSERT_EQ(0, stop_wait());
+	ASSERT_EQ(0, xioctl(top, KSCOPE_IOC_QUIESCE, &quiesce));
+	after = scope_nest(top, 1, 0);
+	ASSERT_LE(0, after);
+	ASSERT_EQ(1, spawn_one(top, desc_sleep(0, far_future()), NULL));
+	ASSERT_EQ(0, stop_go());
+	ASSERT_EQ(0, wait_cancelled(below, &self->q));
+	ASSERT_EQ(0, query(top, &self->q));
+	EXPECT_EQ(KSCOPE_SCOPE_OPEN, self->q.state);
+	EXPECT_EQ(1, self->q.outstanding);
+	ASSERT_EQ(0, query(after, &self->q));
+	EXPECT_EQ(KSCOPE_SCOPE_OPEN, self->q.state);
+	EXPECT_EQ(0, xclose(after));
+	EXPECT_EQ(0, xclose(below));
+	EXPECT_EQ(0, xclose(fd));
+	EXPECT_EQ(0, xclose(top));
+}
+
+TEST_F(tree, a_failure_before_a_quiesce_does_not_go_up_after_it)
+{
+	if (!hooks_there())
+		SKIP(return, "the module has no test hooks");
+	fail_into_a_new_round(_metadata, self, "spreading", 78);
+}
+
+TEST_F(tree,
+       a_failure_that_has_gone_up_before_a_quiesce_cancels_nothing_after_it)
+{
+	if (!hooks_there())
+		SKIP(return, "the module has no test hooks");
+	fail_into_a_new_round(_metadata, self, "failing", 77);
+}
+
 /* Stop who makes a nested scope before it is linked: the parent is cancelled meanwhile. */
 TEST_F(tree, a_scope_that_is_not_linked_yet_is_not_let_into_a_cancelled_parent)
 {
