@@ -121,6 +121,15 @@ static void send_sigbus(unsigned long addr)
 	send_sig_info(SIGBUS, &info, task);
 }
 
+/*
+ * Is it a task that exits or execs, and may be made to wait? Else it is one that held on to the
+ * address space for a while, to read of it, and has come to be the last.
+ */
+static bool is_owner_leaving(void)
+{
+	return current->flags & PF_EXITING || current->in_execve;
+}
+
 static bool guard_invalidate(struct mmu_interval_notifier *notifier,
 			     const struct mmu_notifier_range *range,
 			     unsigned long seq)
@@ -134,7 +143,7 @@ static bool guard_invalidate(struct mmu_interval_notifier *notifier,
 
 	if (range->event == MMU_NOTIFY_RELEASE &&
 	    scope->flags & KSCOPE_SCOPE_FENCE)
-		kscope_scope_fence(scope);
+		kscope_scope_fence(scope, is_owner_leaving());
 	if (start >= end || !range_is_taken(buf, range, start, end) ||
 	    !guard_hit(buf, start, end))
 		return true;

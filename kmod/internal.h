@@ -448,7 +448,7 @@ u32 kscope_scope_blockers(struct kscope_scope *scope,
 			  const struct kscope_range *range,
 			  struct kscope_blocker *blockers, u32 max);
 void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query);
-void kscope_scope_fence(struct kscope_scope *scope);
+void kscope_scope_fence(struct kscope_scope *scope, bool wait);
 void kscope_scope_told(struct kscope_scope *scope, u32 violations);
 void kscope_scope_drained(struct kscope_scope *scope);
 void kscope_scope_reap_later(struct kscope_scope *scope);

@@ -281,7 +281,7 @@ static bool scope_is_drained(struct kscope_scope *scope)
 	return drained;
 }
 
-/* All buffers of an address space share one time. Return: jiffies that are left of it */
+/* All buffers of a scope share one time. Return: jiffies that are left of it */
 static unsigned long fence_left(struct kscope_scope *scope)
 {
 	u64 now = ktime_get_ns();
@@ -295,26 +295,34 @@ static unsigned long fence_left(struct kscope_scope *scope)
 	return left > 0 ? nsecs_to_jiffies(left) + 1 : 0;
 }
 
+/* It does not keep the system from being suspended. */
+static void fence_wait(struct kscope_scope *scope, long timeout)
+{
+	___wait_event(scope->wait,
+		      ___wait_cond_timeout(scope_is_drained(scope)),
+		      (TASK_IDLE | TASK_FREEZABLE), 0, timeout,
+		      __ret = schedule_timeout(__ret));
+}
+
 /**
  * kscope_scope_fence() - memory that the scope has pinned loses its owner: end its children
  * @scope: with KSCOPE_SCOPE_FENCE, that lives until the caller returns
- *
- * Waits until nothing is outstanding there and below, but not for longer than the scope's time of
- * grace.
+ * @wait: until nothing is outstanding there and below, but not for longer than the scope's time of
+ *	grace
  *
  * Context: process context; sleeps. Not from a child of the same scope.
  */
-void kscope_scope_fence(struct kscope_scope *scope)
+void kscope_scope_fence(struct kscope_scope *scope, bool wait)
 {
 	struct kscope_cancel_counts counts = {};
 	struct kscope_scope *below = scope;
 
 	kscope_scope_cancel(scope, KSCOPE_CAUSE_CLOSE, &counts);
-	wait_event_idle_timeout(scope->wait, scope_is_drained(scope),
-				fence_left(scope));
+	if (!wait)
+		return;
+	fence_wait(scope, fence_left(scope));
 	while ((below = kscope_nest_next(scope, below)))
-		wait_event_idle_timeout(below->wait, scope_is_drained(below),
-					fence_left(scope));
+		fence_wait(below, fence_left(scope));
 }
 
 static void scope_hand_to_reaper(struct kscope_scope *scope)

@@ -4,9 +4,10 @@
  * time of grace is over. The parent holds the scope's fd as well, so that it can look.
  */
 #include <signal.h>
+#include <sys/uio.h>
 
 #include "kselftest_harness.h"
-#include "race_hooks.h"
+#include "race_caller.h"
 
 #define LEN PAGE
 
@@ -55,7 +56,8 @@ FIXTURE_SETUP(fence)
 FIXTURE_TEARDOWN(fence)
 {
 	gate_set(true);
-	EXPECT_EQ(0, scope_close(&self->scope));
+	if (self->scope.fd >= 0)
+		EXPECT_EQ(0, scope_close(&self->scope));
 	munmap(self->mem, LEN);
 	xclose(self->ready[0]);
 	xclose(self->ready[1]);
@@ -143,6 +145,58 @@ TEST_F(fence, ends_children_that_heed_a_cancel)
 	EXPECT_EQ(0, self->q.outstanding);
 	EXPECT_EQ(KSCOPE_SCOPE_CANCELLED, self->q.state);
 	EXPECT_EQ(-ECANCELED, spawn_one(self->scope.fd, desc_nop(1), NULL));
+}
+
+struct look {
+	pid_t pid;
+	void *from, *to;
+};
+
+static int call_look(int fd, void *arg)
+{
+	struct look *look = arg;
+	struct iovec to = { look->to, 1 }, from = { look->from, 1 };
+
+	(void)fd;
+	return process_vm_readv(look->pid, &to, 1, &from, 1, 0);
+}
+
+/* A reader of the owner's memory is the last to let go of it, and did nothing to be held up. */
+TEST_F(fence, does_not_hold_back_who_only_looked)
+{
+	struct look look = { .from = self->mem };
+	struct uffdio_zeropage zero = {};
+	struct uffd_msg msg;
+	struct caller caller;
+	int uffd;
+
+	if (variant->exec)
+		SKIP(return, "the owner is killed");
+	look.to = map_anon(PAGE);
+	uffd = uffd_over(look.to, PAGE);
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd");
+	ASSERT_EQ(0, open_fenced(&self->scope, KSCOPE_SCOPE_FENCE,
+				 KSCOPE_GRACE_MAX));
+	self->owner = fork();
+	if (!self->owner)
+		_exit(owner_run(self->scope.fd, self->mem, STUBBORN,
+				self->ready[1], false));
+	ASSERT_EQ(0, byte_recv(self->ready[0]));
+	look.pid = self->owner;
+	ASSERT_EQ(0, caller_start(&caller, call_look, -1, &look));
+	ASSERT_EQ(sizeof(msg), read(uffd, &msg, sizeof(msg)));
+	kill(self->owner, SIGKILL);
+	child_wait(self->owner);
+	zero.range = (struct uffdio_range){ to_u64(look.to), PAGE };
+	ASSERT_EQ(0, ioctl(uffd, UFFDIO_ZEROPAGE, &zero));
+	EXPECT_EQ(1, caller_end(&caller));
+	/* but the children know */
+	ASSERT_EQ(0, query(self->scope.fd, &self->q));
+	EXPECT_EQ(1, self->q.outstanding);
+	EXPECT_EQ(KSCOPE_CAUSE_CLOSE, self->q.cause);
+	close(uffd);
+	munmap(look.to, PAGE);
 }
 
 TEST_F(fence, is_not_there_unless_asked_for)

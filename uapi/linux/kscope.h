@@ -301,7 +301,7 @@ struct kscope_op_info {
  * away, by exit or exec, of which it has a buffer, and what ends it waits until no child is
  * outstanding, for @grace_ns at most. So when waitpid() returns a killed owner, no child touches
  * its memory any more, unless the grace is over or somebody else (a process that shares it, a
- * reader of its /proc files) kept the address space for longer.
+ * reader of its /proc files) kept the address space for longer. Readers do not wait themselves.
  *
  * A child that was told to end and has not when @grace_ns is over is stuck: QUERY counts it, and
  * the kernel's log names it, with where its worker is. Nothing is unpinned before it ends.
