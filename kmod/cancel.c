@@ -16,6 +16,17 @@
 
 #define CANCEL_BURST 64
 
+/* A lane that is on its way for it may not be one for the next. */
+static void child_end_waiting(struct kscope_child *child)
+{
+	struct kscope_queue *queue = kscope_child_queue(child);
+	LIST_HEAD(ended);
+
+	list_move(&child->node, &ended);
+	kscope_children_end(child->scope, &ended);
+	kscope_queue_kick(queue);
+}
+
 /**
  * kscope_child_tell() - ask a child to end early
  * @child: of any phase
@@ -27,14 +38,11 @@
 void kscope_child_tell(struct kscope_child *child, u8 cause,
 		       struct kscope_cancel_counts *counts)
 {
-	LIST_HEAD(ended);
-
 	lockdep_assert_held(&child->scope->lock);
 
 	switch (kscope_life_cancel(&child->life, cause)) {
 	case KSCOPE_VERDICT_ENDS:
-		list_move(&child->node, &ended);
-		kscope_children_end(child->scope, &ended);
+		child_end_waiting(child);
 		counts->never_started++;
 		break;
 	case KSCOPE_VERDICT_TOLD:

@@ -41,7 +41,6 @@ static const char *const point_names[KSCOPE_NR_POINTS] = {
 	[KSCOPE_POINT_RETURNED] = "returned",
 	[KSCOPE_POINT_DIGESTING] = "digesting",
 	[KSCOPE_POINT_ENDED] = "ended",
-	[KSCOPE_POINT_REQUEUE] = "requeue",
 	[KSCOPE_POINT_IDLE] = "idle",
 	[KSCOPE_POINT_DOOMED] = "doomed",
 	[KSCOPE_POINT_DECIDED] = "decided",

@@ -19,7 +19,6 @@ enum kscope_point {
 	KSCOPE_POINT_DIGESTING, /* a piece has its running digest */
 	KSCOPE_POINT_RETURNED, /* the op has returned, the child has not ended */
 	KSCOPE_POINT_ENDED, /* the child has ended, nobody was woken */
-	KSCOPE_POINT_REQUEUE, /* lane about to queue itself again */
 	KSCOPE_POINT_IDLE, /* lane is idle, and has not returned */
 	KSCOPE_POINT_DOOMED, /* canceller has let go of the lock */
 	KSCOPE_POINT_DECIDED, /* a policy has doomed the scope, nobody was told */

@@ -18,16 +18,20 @@
  *
  * Lanes are woken one after the other: a lane that was kicked, when it first looks and leaves
  * children behind, kicks the next. So a few children that are done in no time do not wake
- * as many workers, and many that block still get all of the lanes.
+ * as many workers, and many that block still get all of the lanes. But a lane may wait for a worker
+ * as long as others of its class have them all. If the child that it was kicked for ends
+ * without it, and the next is of the other class, it is called back, and gives its place to one
+ * of that class.
  *
  * In a scope that has chosen its CPUs each lane has one of them, and is queued there, on workqueues
- * whose workers do not move. Callers do not help there.
+ * whose workers do not move. Callers do not help there. As one of these CPUs may have no worker to
+ * spare, there as many are woken at once as there are children.
  *
- * After a budget of claims a lane goes to the back of its workqueue, so that long scopes do not
- * starve short ones.
+ * After a budget of claims a lane goes idle and is kicked again, and so to the back of its workqueue,
+ * so that long scopes do not starve short ones.
  *
  * A lane may still be between its last unlock and its return when the last child of the
- * scope has ended, or about to queue itself again; kscope_lanes_destroy() ends that.
+ * scope has ended; kscope_lanes_destroy() waits for that.
  */
 #include <linux/cpumask.h>
 #include <linux/sched.h>
@@ -102,6 +106,53 @@ static struct kscope_child *queue_first(struct kscope_queue *queue)
 					node);
 }
 
+/* Return: is one on its way that was not */
+static bool lane_start(struct kscope_queue *queue, bool slow)
+{
+	struct kscope_lane *lane;
+
+	if (queue->nr_busy >= queue->max_busy)
+		return false;
+	lane = lane_find_idle(queue, slow);
+	if (!lane)
+		return false;
+	list_move_tail(&lane->node, &queue->starting);
+	queue->nr_busy++;
+	lane_queue(lane);
+	return true;
+}
+
+static void lane_idle(struct kscope_lane *lane)
+{
+	lane->queue->nr_busy--;
+	list_move(&lane->node, &lane->queue->idle);
+}
+
+/* Those that have no worker yet, and are not of the class that is wanted any more, are in the way. */
+static void lanes_recall(struct kscope_queue *queue, bool slow)
+{
+	struct kscope_lane *lane, *next;
+
+	list_for_each_entry_safe(lane, next, &queue->starting, node)
+		if (lane->slow != slow && cancel_work(&lane->work))
+			lane_idle(lane);
+}
+
+/* Is none on its way; or, as they may go to CPUs that have no worker to spare, not one for each */
+static bool queue_wants_lane(const struct kscope_queue *queue)
+{
+	const struct list_head *child = queue->ready.next, *lane;
+
+	if (list_empty(&queue->starting))
+		return true;
+	if (!queue->scope->cpus)
+		return false;
+	list_for_each(lane, &queue->starting)
+		if (child != &queue->ready)
+			child = child->next;
+	return child != &queue->ready;
+}
+
 /**
  * kscope_lane_kick() - let an idle lane go, unless there is no need or none may
  * @queue: with ready children; see kscope_queue_kick()
@@ -110,50 +161,33 @@ static struct kscope_child *queue_first(struct kscope_queue *queue)
  */
 void kscope_lane_kick(struct kscope_queue *queue)
 {
-	struct kscope_child *child = queue_first(queue);
-	struct kscope_lane *lane;
+	bool slow = kscope_child_is_slow(queue_first(queue));
 
 	lockdep_assert_held(&queue->scope->lock);
-	if (queue->starting || queue->nr_busy >= queue->max_busy)
-		return;
-	lane = lane_find_idle(queue, kscope_child_is_slow(child));
-	if (!lane)
-		return;
-	list_del_init(&lane->node);
-	lane->starting = true;
-	queue->starting = true;
-	queue->nr_busy++;
-	lane_queue(lane);
-}
-
-static void lane_look(struct kscope_lane *lane)
-{
-	if (!lane->starting)
-		return;
-	lane->starting = false;
-	lane->queue->starting = false;
+	lanes_recall(queue, slow);
+	while (queue_wants_lane(queue) && lane_start(queue, slow))
+		;
 }
 
 /* Return: has it a claim, or is it not busy any more */
-static bool lane_take(struct kscope_lane *lane)
+static bool lane_take(struct kscope_lane *lane, bool more)
 {
 	struct kscope_queue *queue = lane->queue;
 	struct kscope_child *child = queue_first(queue);
-	bool mine = child && kscope_child_is_slow(child) == lane->slow;
+	bool mine = more && child && kscope_child_is_slow(child) == lane->slow;
 
 	lockdep_assert_held(&queue->scope->lock);
-	lane_look(lane);
 	if (mine) {
+		list_del_init(&lane->node);
 		kscope_claim_take(&lane->claim, queue);
 	} else {
-		queue->nr_busy--;
-		list_add(&lane->node, &queue->idle);
+		lane_idle(lane);
 	}
 	kscope_queue_kick(queue);
 	return mine;
 }
 
-/* End the last claim and, unless the budget is used up, make the next. */
+/* End the last claim and, if there may be @more, make the next. Return: is there one */
 static bool lane_turn(struct kscope_lane *lane, bool more)
 {
 	struct kscope_scope *scope = lane->queue->scope;
@@ -163,7 +197,7 @@ static bool lane_turn(struct kscope_lane *lane, bool more)
 	ended = !list_empty(&lane->claim.children);
 	if (ended)
 		kscope_claim_end(&lane->claim, scope);
-	more = more && lane_take(lane);
+	more = lane_take(lane, more);
 	spin_unlock(&scope->lock);
 	if (ended)
 		kscope_hook(KSCOPE_POINT_ENDED, lane->claim.user_data);
@@ -177,18 +211,14 @@ static void lane_work(struct work_struct *work)
 	struct kscope_lane *lane = container_of(work, struct kscope_lane, work);
 	u32 budget = kscope_limit(LANE_BUDGET);
 
-	do {
-		kscope_hook(KSCOPE_POINT_TAKING, 0);
-		if (!lane_turn(lane, true)) {
-			kscope_hook(KSCOPE_POINT_IDLE, 0);
-			return;
-		}
+	kscope_hook(KSCOPE_POINT_TAKING, 0);
+	while (lane_turn(lane, budget)) {
 		kscope_claim_run(&lane->claim);
 		cond_resched();
-	} while (--budget);
-	lane_turn(lane, false);
-	kscope_hook(KSCOPE_POINT_REQUEUE, lane->claim.user_data);
-	lane_queue(lane);
+		budget--;
+		kscope_hook(KSCOPE_POINT_TAKING, 0);
+	}
+	kscope_hook(KSCOPE_POINT_IDLE, lane->claim.user_data);
 }
 
 static void queue_init(struct kscope_queue *queue, struct kscope_scope *scope,
@@ -201,6 +231,7 @@ static void queue_init(struct kscope_queue *queue, struct kscope_scope *scope,
 	queue->max_busy = max(nr_quick, nr_slow);
 	INIT_LIST_HEAD(&queue->ready);
 	INIT_LIST_HEAD(&queue->idle);
+	INIT_LIST_HEAD(&queue->starting);
 }
 
 static u32 lanes_cpus(const struct kscope_scope *scope)

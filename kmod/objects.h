@@ -345,7 +345,7 @@ struct kscope_claim {
  * @first_slow: C those from here on are slow ones
  * @nr_busy: S lanes that will, and helpers
  * @max_busy: C so many may
- * @starting: S a lane was kicked that has not looked yet; the next is kicked when it has
+ * @starting: S lanes that were kicked and have not looked yet
  */
 struct kscope_queue {
 	struct kscope_scope *scope;
@@ -357,17 +357,16 @@ struct kscope_queue {
 	u32 first_slow;
 	u32 nr_busy;
 	u32 max_busy;
-	bool starting;
+	struct list_head starting;
 };
 
 struct kscope_lane {
 	struct work_struct work; /* A */
 	int cpu; /* C where it is queued; WORK_CPU_UNBOUND for anywhere */
-	struct list_head node; /* S on queue->idle, or empty */
+	struct list_head node; /* S on queue->idle or ->starting, or empty */
 	struct kscope_queue *queue; /* C */
 	struct workqueue_struct *wq; /* C */
 	bool slow; /* C its class: takes children that may block */
-	bool starting; /* S it was kicked, and has not looked */
 	struct kscope_claim claim; /* what it runs */
 };
 

@@ -15,7 +15,6 @@ void queue_kick(struct scope *scope)
 		return;
 	PROMISE(!scope->starting, "two lanes are woken at a time");
 	scope->starting = true;
-	scope->pending++;
 	scope->nr_busy++;
 }
 
@@ -38,7 +37,7 @@ static void lane_take(struct scope *scope, __u8 lane, __u32 nr)
 	queue_kick(scope);
 }
 
-/* As lane_take(), if it is */
+/* As lane_take(), if it may not take it */
 static void lane_leave(struct scope *scope)
 {
 	scope->nr_busy--;
@@ -51,13 +50,12 @@ static bool may_take(const struct scope *scope, __u32 nr)
 	return nr == 1 || nr <= scope_ready(scope);
 }
 
-/* A pending lane, @fresh if it is the one that was kicked last, gets a worker. */
-static bool lane_begin(const struct world *world, struct scope *scope,
-		       bool fresh)
+/* The lane that was kicked gets a worker. */
+static bool lane_begin(const struct world *world, struct scope *scope)
 {
 	int s, lane, active = 0;
 
-	if (!(fresh ? scope->starting : scope->pending - scope->starting))
+	if (!scope->starting)
 		return false;
 	for (s = 0; s < NR_SCOPES; s++)
 		for (lane = 0; lane < MAX_LANES; lane++)
@@ -65,17 +63,15 @@ static bool lane_begin(const struct world *world, struct scope *scope,
 					    KSCOPE_PHASE_RUNNING);
 	if (active >= NR_WORKERS)
 		return false;
-	scope->pending--;
-	if (fresh)
-		scope->starting = false;
+	scope->starting = false;
 	return true;
 }
 
 bool rule_lane_looks(struct world *world, struct scope *scope, int arg)
 {
-	__u32 nr = arg % CLAIM + 1;
+	__u32 nr = arg + 1;
 
-	if (!may_take(scope, nr) || !lane_begin(world, scope, arg / CLAIM))
+	if (!may_take(scope, nr) || !lane_begin(world, scope))
 		return false;
 	lane_take(scope, find_lane(scope), nr);
 	return true;
@@ -96,29 +92,22 @@ bool rule_lane_ends(struct world *world, struct scope *scope, int arg)
 	return true;
 }
 
-/* It has used up its budget, and queues itself again. */
+/* It has used up its budget, or the next child is one for the other class. */
 bool rule_lane_yields(struct world *world, struct scope *scope, int arg)
 {
 	if (!owner_has(scope, arg, KSCOPE_PHASE_RUNNING))
 		return false;
 	claim_end(scope, arg);
-	scope->pending++;
+	lane_leave(scope);
 	return true;
 }
 
-/* A lane that is kicked, one that queued itself again, or one of those that have run a claim */
+/* The lane that was kicked is not of the class of the next child: it looks, or is called back. */
 bool rule_lane_hands_over(struct world *world, struct scope *scope, int arg)
 {
-	int lane = arg - 2;
-
-	if (!scope_ready(scope))
+	if (!scope->starting || !scope_ready(scope))
 		return false;
-	if (arg < 2 && !lane_begin(world, scope, arg))
-		return false;
-	if (arg >= 2 && !owner_has(scope, lane, KSCOPE_PHASE_RUNNING))
-		return false;
-	if (arg >= 2)
-		claim_end(scope, lane);
+	scope->starting = false;
 	lane_leave(scope);
 	return true;
 }

@@ -73,12 +73,8 @@ byte accepted, posted;
 bool idle[NR_LANES] = true;
 bool pending[NR_LANES];
 bool executing[NR_LANES];
-bool no_queueing[NR_LANES];
 bool has_child[NR_RUNNERS];	/* one that is outstanding */
 bool told[NR_RUNNERS];		/* that child has been */
-#ifdef BUG_FLUSH
-byte ran[NR_LANES];
-#endif
 
 /* the fd, and the reaper */
 bool fd = true;
@@ -106,7 +102,7 @@ bool cancel_returned;	/* of the root */
 
 inline queue_work(lane)
 {
-	pending[lane] = pending[lane] || !no_queueing[lane]
+	pending[lane] = true
 }
 
 /* kscope_scope_drained(), under the root's lock */
@@ -392,15 +388,11 @@ inline call_goes_on()
 /* cancel_work_sync() */
 inline lane_stop(l)
 {
-#if defined(BUG_FLUSH)
-	d_step { nr = ran[l] + executing[l] + pending[l] };
-	ran[l] >= nr;
-	nr = 0
-#elif defined(BUG_LANES)
+#ifdef BUG_LANES
 	skip
 #else
-	d_step { no_queueing[l] = true; pending[l] = false };
-	d_step { !executing[l] -> no_queueing[l] = false }
+	pending[l] = false;
+	!executing[l]
 #endif
 }
 
@@ -547,9 +539,15 @@ inline notify()
 }
 
 /* The budget is used up. */
-inline queue_again()
+inline give_way()
 {
-	d_step { USE; queue_work(me) }
+	d_step {
+		USE;
+#ifndef BUG_IDLE
+		idle[me] = true;
+		kick(scope_of(me))
+#endif
+	}
 }
 
 /* Nobody goes while a child is ready, unless somebody else will look again. */
@@ -562,9 +560,6 @@ inline lane_returns()
 #endif
 		assert(!ready[scope_of(me)] || is_served(scope_of(me)));
 		executing[me] = false;
-#ifdef BUG_FLUSH
-		ran[me]++
-#endif
 	}
 }
 
@@ -612,7 +607,7 @@ end:
 	      notify();
 	      if
 	      :: true	/* looks for the next one */
-	      :: queue_again(); lane_returns(); break
+	      :: give_way(); lane_returns(); break
 	      fi
 	   od
 	od

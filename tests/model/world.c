@@ -101,7 +101,7 @@ bool scope_has_calls(const struct scope *scope)
 /* What nr_busy should be */
 static __u32 scope_busy(const struct scope *scope)
 {
-	__u32 nr = scope->pending;
+	__u32 nr = scope->starting;
 	__u8 owner;
 
 	for (owner = 0; owner < NR_OWNERS; owner++)
@@ -192,8 +192,6 @@ static void check_queue(const struct scope *scope)
 		"a place is lost, or taken twice");
 	PROMISE(!scope->lanes || scope->nr_busy <= scope->lanes,
 		"too many run children");
-	PROMISE(scope->pending >= scope->starting,
-		"a lane is starting that is not on its way");
 	PROMISE(!scope_ready(scope) || is_attended(scope),
 		"a child is ready, and nobody will look");
 }
@@ -448,7 +446,6 @@ static __u32 scope_pack(const struct scope *scope, bool swap_threads)
 	number = number * 3 + scope->shut - KSCOPE_SCOPE_OPEN;
 	number = number * NR_CAUSES + cause_pack(scope);
 	number = number * (NR_THREADS + 1) + canceller;
-	number = number * (MAX_LANES + 1) + scope->pending;
 	number = number * 2 + scope->starting;
 	number = number * (1 << NR_THREADS) +
 		 (swap.threads ? swap_bits(scope->going) : scope->going);
@@ -477,7 +474,6 @@ static void scope_unpack(__u32 number, struct scope *scope, unsigned int nr)
 	scope->carrying = take(&number, NR_CARRYING);
 	scope->going = take(&number, 1 << NR_THREADS);
 	scope->starting = take(&number, 2);
-	scope->pending = take(&number, MAX_LANES + 1);
 	scope->canceller = take(&number, NR_THREADS + 1);
 	scope->cause = causes[take(&number, NR_CAUSES)];
 	scope->shut = take(&number, 3) + KSCOPE_SCOPE_OPEN;

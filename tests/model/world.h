@@ -102,8 +102,7 @@ struct scope {
 	__u8 cause; /* what tally.cause should be */
 	__u8 canceller; /* 1 + the thread that ends the queued children, or 0 */
 	__u8 nr_busy; /* lanes that will look at the queue, and helpers */
-	__u8 pending; /* lanes that are queued, or run and have not looked yet */
-	bool starting; /* one of them was kicked, and has not looked since */
+	bool starting; /* one of the lanes was kicked, and has not looked since */
 	__u8 going; /* a bit for each thread that published without a kick, and will wait */
 	__s8 gap; /* tail minus head of the ring */
 	__u8 carrying; /* enum carrying */

@@ -11,6 +11,7 @@
 
 #define LEN PAGE
 #define NR 24U
+#define USER_WORKERS 256 /* for what may block; each CPU has its share */
 #define ONLINE "/sys/devices/system/cpu/cpu1/online"
 
 FIXTURE(affinity)
@@ -111,6 +112,46 @@ TEST_F(affinity, all_of_them_are_used)
 	CPU_SET(1, &self->cpus);
 	ASSERT_EQ(0, open_bound(self, KSCOPE_KIND_PARALLEL));
 	EXPECT_EQ(3, cpus_used(self, &self->scope, self->buf));
+}
+
+/* One of them has no worker to spare. */
+TEST_F(affinity, goes_on_where_it_may_when_one_of_its_cpus_is_taken)
+{
+	struct kscope_desc desc = desc_sleep(0, 0);
+	size_t taken = USER_WORKERS / sysconf(_SC_NPROCESSORS_CONF);
+	struct scope scopes[USER_WORKERS / 64];
+	struct kscope_scope_create arg;
+	struct kscope_desc descs[64];
+	__u64 deadline;
+	size_t i, j;
+	int buf;
+
+	CPU_SET(0, &self->cpus);
+	arg = bound_to(&self->cpus, sizeof(self->cpus), KSCOPE_KIND_PARALLEL);
+	ASSERT_EQ(0, gate_set(false));
+	for (i = 0; i < ARRAY_SIZE(scopes); i++) {
+		ASSERT_EQ(0, scope_map(&scopes[i], scope_create(&arg), &arg));
+		buf = buf_pin(scopes[i].fd, self->mem, LEN, 0);
+		for (j = 0; j < 64; j++)
+			descs[j] = desc_gate(self->op, 0, buf);
+		ASSERT_EQ(64, spawn(scopes[i].fd, descs, 64));
+	}
+	for (i = 0; i < taken / 64; i++)
+		ASSERT_EQ(0, wait_running(scopes[i].fd, 64));
+	CPU_SET(1, &self->cpus);
+	ASSERT_EQ(0, open_bound(self, KSCOPE_KIND_PARALLEL));
+	for (i = 0; i < 4; i++)
+		self->descs[i] = desc;
+	ASSERT_EQ(4, spawn(self->scope.fd, self->descs, 4));
+	deadline = in_ms(PATIENCE_MS);
+	while (ring_unread(&self->scope) < 4 && now_ns() < deadline)
+		usleep(1000);
+	EXPECT_EQ(4, ring_unread(&self->scope));
+	EXPECT_EQ(0, gate_set(true));
+	for (i = 0; i < ARRAY_SIZE(scopes); i++) {
+		EXPECT_EQ(0, join(scopes[i].fd));
+		EXPECT_EQ(0, scope_close(&scopes[i]));
+	}
 }
 
 /* On which CPU the caller is makes no difference, and it does not run them itself. */

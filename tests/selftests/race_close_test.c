@@ -45,8 +45,8 @@ FIXTURE_VARIANT_ADD(held, ended){
 	.has_ended = true,
 };
 
-FIXTURE_VARIANT_ADD(held, requeue){
-	.stage = "requeue",
+FIXTURE_VARIANT_ADD(held, idle){
+	.stage = "idle",
 	.has_ended = true,
 };
 
@@ -71,7 +71,7 @@ FIXTURE_SETUP(held)
 	if (!hooks_there())
 		SKIP(return, "the module has no test hooks");
 	hooks_quiet();
-	hooks_limit(1); /* a lane queues itself again after each child */
+	hooks_limit(1); /* a lane goes idle after each child */
 	self->pins = pins_now();
 	self->mem = mmap(NULL, LEN, PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -244,9 +244,9 @@ static int churn(unsigned int nr)
 }
 
 /*
- * The lane has left its last child, and is about to queue itself once more. The user's
- * workqueue is full, so that this second time would come long after close() has freed
- * the scope, when others have got its memory.
+ * The lane has left its last child, or is about to. The user's workqueue is full, so that if it
+ * came once more that would be long after close() has freed the scope, when others have got its
+ * memory.
  */
 TEST_F(held, lane_does_not_come_back_after_close)
 {

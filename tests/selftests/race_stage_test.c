@@ -268,8 +268,8 @@ FIXTURE_VARIANT_ADD(held, ended){
 	.has_ended = true,
 };
 
-FIXTURE_VARIANT_ADD(held, requeue){
-	.stage = "requeue",
+FIXTURE_VARIANT_ADD(held, idle){
+	.stage = "idle",
 	.has_run = true,
 	.has_ended = true,
 };
@@ -277,8 +277,8 @@ FIXTURE_VARIANT_ADD(held, requeue){
 FIXTURE_SETUP(held)
 {
 	ASSERT_EQ(0, stage_begin(&self->stage));
-	if (!strcmp(variant->stage, "requeue"))
-		hooks_limit(1); /* a lane queues itself after each child */
+	if (!strcmp(variant->stage, "idle"))
+		hooks_limit(1); /* a lane goes idle after each child */
 }
 
 FIXTURE_TEARDOWN(held)

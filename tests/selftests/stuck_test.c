@@ -8,10 +8,7 @@
 #include <signal.h>
 
 #include "kselftest_harness.h"
-#include "kscope_sys.h"
-
-#define GATE "/sys/module/kscope_gate/parameters/open"
-#define GATE_HEEDS (1U << 0)
+#include "race_caller.h"
 
 #define PAGES 4
 #define LEN (PAGES * PAGE)
@@ -24,29 +21,6 @@ FIXTURE(stuck)
 	int ready[2]; /* from the other process to this one */
 	struct kscope_completion c;
 };
-
-static int gate_set(bool open_it)
-{
-	int fd = open(GATE, O_WRONLY | O_CLOEXEC), ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = write(fd, open_it ? "1" : "0", 1) == 1 ? 0 : -errno;
-	close(fd);
-	return ret;
-}
-
-static int gate_op(void)
-{
-	struct kscope_op_info info = { .size = sizeof(info),
-				       .flags = KSCOPE_OP_INFO_BY_NAME,
-				       .name = "gate" };
-	int dev = dev_open(), ret;
-
-	ret = xioctl(dev, KSCOPE_IOC_OP_INFO, &info);
-	close(dev);
-	return ret ?: (int)info.op;
-}
 
 FIXTURE_SETUP(stuck)
 {
@@ -76,8 +50,8 @@ FIXTURE_TEARDOWN(stuck)
 	close(self->ready[1]);
 }
 
-static struct kscope_desc desc_gate(FIXTURE_DATA(stuck) * self,
-				    unsigned int buf, unsigned int op_flags)
+static struct kscope_desc child_gate(FIXTURE_DATA(stuck) * self,
+				     unsigned int buf, unsigned int op_flags)
 {
 	return (struct kscope_desc){ .op = self->op,
 				     .op_flags = op_flags,
@@ -96,7 +70,7 @@ static int stuck_scope(FIXTURE_DATA(stuck) * self, struct scope *scope,
 	*buf = buf_pin(scope->fd, self->mem, LEN, 0);
 	if (*buf <= 0)
 		return -1;
-	if (spawn_one(scope->fd, desc_gate(self, *buf, 0), handle) != 1)
+	if (spawn_one(scope->fd, child_gate(self, *buf, 0), handle) != 1)
 		return -1;
 	return wait_running(scope->fd, 1);
 }
@@ -310,7 +284,7 @@ TEST_F(stuck, child_that_heeds_the_cancel_of_its_op_stops)
 	int buf;
 
 	ASSERT_EQ(0, stuck_scope(self, &scope, &buf, &handle));
-	ASSERT_EQ(1, spawn_one(scope.fd, desc_gate(self, buf, GATE_HEEDS),
+	ASSERT_EQ(1, spawn_one(scope.fd, child_gate(self, buf, GATE_HEEDS),
 			       &other));
 	ASSERT_EQ(0, wait_running(scope.fd, 2));
 	ASSERT_EQ(0, cancel_child(scope.fd, handle));
@@ -345,6 +319,56 @@ TEST_F(stuck, cancelled_scope_hangs_up_only_when_the_child_has_returned)
 
 /* More than any workqueue lets run at a time. */
 #define STUCK_SCOPES 34
+#define USER_WORKERS 256
+
+/* So many scopes whose children are stuck, or wait for a worker. Return: 0, or -1 */
+static int stuck_many(FIXTURE_DATA(stuck) * self, struct scope *scopes)
+{
+	struct kscope_desc descs[64];
+	unsigned int i, j;
+	int buf;
+
+	for (i = 0; i < STUCK_SCOPES; i++) {
+		if (scope_open(&scopes[i], KSCOPE_KIND_PARALLEL, 64))
+			return -1;
+		buf = buf_pin(scopes[i].fd, self->mem, LEN, 0);
+		for (j = 0; j < 64; j++)
+			descs[j] = child_gate(self, buf, 0);
+		if (buf <= 0 || spawn(scopes[i].fd, descs, 64) != 64)
+			return -1;
+	}
+	return 0;
+}
+
+/* Wait until they have all of the user's workers for what may block: 0 or -1 */
+static int stuck_many_wait(const struct scope *scopes)
+{
+	__u64 deadline = in_ms(PATIENCE_MS);
+	struct kscope_query q;
+	unsigned int i, nr;
+
+	do {
+		usleep(1000);
+		for (nr = 0, i = 0; i < STUCK_SCOPES; i++)
+			nr += query(scopes[i].fd, &q) ? 0 : q.running;
+	} while (nr < USER_WORKERS && now_ns() < deadline);
+	return nr == USER_WORKERS ? 0 : -1;
+}
+
+/* Return: 0 once each child has ended, and has a completion */
+static int stuck_many_end(struct scope *scopes)
+{
+	unsigned int i;
+	int ret = gate_set(true);
+
+	for (i = 0; i < STUCK_SCOPES && !ret; i++) {
+		ret = join(scopes[i].fd);
+		if (ring_unread(&scopes[i]) != 64)
+			ret = -EIO;
+		scope_close(&scopes[i]);
+	}
+	return ret;
+}
 
 static int run_of_each_kind(bool quick_only)
 {
@@ -371,32 +395,90 @@ static int run_of_each_kind(bool quick_only)
  */
 TEST_F(stuck, many_stuck_children_do_not_hold_up_other_scopes)
 {
-	struct kscope_desc descs[64];
 	struct scope scopes[STUCK_SCOPES];
-	unsigned int i, j;
 	pid_t pid;
-	int buf;
 
-	for (i = 0; i < STUCK_SCOPES; i++) {
-		ASSERT_EQ(0, scope_open(&scopes[i], KSCOPE_KIND_PARALLEL, 64));
-		buf = buf_pin(scopes[i].fd, self->mem, LEN, 0);
-		ASSERT_LT(0, buf);
-		for (j = 0; j < 64; j++)
-			descs[j] = desc_gate(self, buf, 0);
-		ASSERT_EQ(64, spawn(scopes[i].fd, descs, 64));
-	}
+	ASSERT_EQ(0, stuck_many(self, scopes));
 	EXPECT_EQ(0, run_of_each_kind(true));
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid)
 		_exit(become(NOBODY) ? 99 : run_of_each_kind(false));
 	EXPECT_EQ(0, child_wait(pid));
-	ASSERT_EQ(0, gate_set(true));
-	for (i = 0; i < STUCK_SCOPES; i++) {
-		ASSERT_EQ(0, join(scopes[i].fd));
-		EXPECT_EQ(64, ring_unread(&scopes[i]));
-		EXPECT_EQ(0, scope_close(&scopes[i]));
+	EXPECT_EQ(0, stuck_many_end(scopes));
+}
+
+/* Where children begin in one order: one that gets no worker, and one behind it that needs none. */
+static int two_in_order(FIXTURE_DATA(stuck) * self, struct scope *scope,
+			struct kscope_scope_create arg)
+{
+	struct kscope_desc descs[2] = { {}, desc_nop(2) };
+	int buf;
+
+	arg.capacity = 4;
+	if (scope_map(scope, scope_create(&arg), &arg))
+		return -1;
+	buf = buf_pin(scope->fd, self->mem, LEN, 0);
+	descs[0] = child_gate(self, buf, 0);
+	return buf > 0 && spawn(scope->fd, descs, 2) == 2 ? 0 : -1;
+}
+
+/* Without a call that waits, as that would run it. */
+static bool comes_by_itself(struct scope *scope, struct kscope_completion *c)
+{
+	__u64 deadline = in_ms(PATIENCE_MS);
+
+	while (!reap(scope, c)) {
+		if (now_ns() > deadline)
+			return false;
+		usleep(200);
 	}
+	return true;
+}
+
+TEST_F(stuck, child_behind_one_without_a_worker_runs_once_that_is_cancelled)
+{
+	static const struct kscope_scope_create orders[] = {
+		{ .kind = KSCOPE_KIND_ORDERED },
+		{ .kind = KSCOPE_KIND_PARALLEL, .max_running = 1 },
+		{ .kind = KSCOPE_KIND_PARALLEL, .max_running = 3 },
+	};
+	struct scope scopes[STUCK_SCOPES], scope;
+	size_t i;
+
+	ASSERT_EQ(0, stuck_many(self, scopes));
+	ASSERT_EQ(0, stuck_many_wait(scopes));
+	for (i = 0; i < ARRAY_SIZE(orders); i++) {
+		ASSERT_EQ(0, two_in_order(self, &scope, orders[i]));
+		ASSERT_EQ(0, cancel_arg(scope.fd, KSCOPE_CANCEL_USER_DATA, 4711,
+					&(struct kscope_cancel){}));
+		ASSERT_TRUE(comes_by_itself(&scope, &self->c));
+		EXPECT_EQ(KSCOPE_NEVER_STARTED, self->c.outcome);
+		ASSERT_TRUE(comes_by_itself(&scope, &self->c))
+		TH_LOG("order %zu", i);
+		EXPECT_EQ(2, self->c.user_data);
+		EXPECT_EQ(0, scope_close(&scope));
+	}
+	EXPECT_EQ(0, stuck_many_end(scopes));
+}
+
+TEST_F(stuck, close_does_not_wait_for_a_worker)
+{
+	struct scope scopes[STUCK_SCOPES], scope;
+	struct caller caller;
+	__u64 handle;
+	int buf;
+
+	ASSERT_EQ(0, stuck_many(self, scopes));
+	ASSERT_EQ(0, stuck_many_wait(scopes));
+	ASSERT_EQ(0, scope_open(&scope, KSCOPE_KIND_PARALLEL, 4));
+	buf = buf_pin(scope.fd, self->mem, LEN, 0);
+	ASSERT_EQ(1, spawn_one(scope.fd, child_gate(self, buf, 0), &handle));
+	ASSERT_EQ(0, cancel_child(scope.fd, handle));
+	ASSERT_EQ(0, caller_start(&caller, call_close, scope.fd, NULL));
+	EXPECT_EQ(0, caller_end(&caller));
+	scope_unmap(&scope);
+	EXPECT_EQ(0, stuck_many_end(scopes));
 }
 
 TEST_F(stuck, provider_stays_while_a_child_of_its_op_lives)
@@ -423,19 +505,19 @@ TEST_F(stuck, op_of_a_provider_is_checked_like_any_other)
 	ASSERT_EQ(0, scope_open(&scope, KSCOPE_KIND_PARALLEL, 4));
 	buf = buf_pin(scope.fd, self->mem, LEN, KSCOPE_PIN_READ_ONLY);
 	ASSERT_LT(0, buf);
-	desc = desc_gate(self, buf, 0);
+	desc = child_gate(self, buf, 0);
 	EXPECT_EQ(0, run_ok(&scope, desc, &self->c));
-	desc = desc_gate(self, buf, 4);
+	desc = child_gate(self, buf, 4);
 	EXPECT_EQ(-EINVAL, spawn_one(scope.fd, desc, NULL));
-	desc = desc_gate(self, buf + 1000, 0);
+	desc = child_gate(self, buf + 1000, 0);
 	EXPECT_EQ(-ENOENT, spawn_one(scope.fd, desc, NULL));
-	desc = desc_gate(self, buf, 0);
+	desc = child_gate(self, buf, 0);
 	desc.off = LEN;
 	EXPECT_EQ(-ERANGE, spawn_one(scope.fd, desc, NULL));
-	desc = desc_gate(self, buf, 0);
+	desc = child_gate(self, buf, 0);
 	desc.off2 = 1;
 	EXPECT_EQ(-EINVAL, spawn_one(scope.fd, desc, NULL));
-	desc = desc_gate(self, buf, 0);
+	desc = child_gate(self, buf, 0);
 	desc.buf2 = buf;
 	EXPECT_EQ(-EINVAL, spawn_one(scope.fd, desc, NULL));
 	desc.op = self->op + 1;
