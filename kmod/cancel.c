@@ -205,15 +205,6 @@ static void cancel_all(struct kscope_scope *scope,
 	cancel_doomed(scope, counts);
 }
 
-/* From now on the grace runs for what is left of it. */
-static void scope_note_close(struct kscope_scope *scope)
-{
-	if (!scope->grace.closed_ns)
-		scope->grace.closed_ns = ktime_get_ns();
-	if (!kscope_tally_ends(&scope->tally))
-		kscope_grace_begin(scope);
-}
-
 /**
  * kscope_scope_doom() - the first step of a cancel, and the one that counts
  * @scope: that starts no child any more
@@ -259,7 +250,7 @@ int kscope_scope_cancel_alone(struct kscope_scope *scope, u8 cause,
 		WRITE_ONCE(scope->nest.owes, false);
 	cancel_all(scope, counts);
 	if (cause == KSCOPE_CAUSE_CLOSE)
-		scope_note_close(scope);
+		kscope_grace_closed(scope);
 	spin_unlock(&scope->lock);
 	kscope_scope_notify(scope);
 	return ret;

@@ -6,7 +6,8 @@
  * to say so: a work item looks at the children of a scope twice in a time of grace, from when the
  * first of them was told, until none is left that was. A child that it has met twice before is
  * stuck: the grace is over, by half as much again at most. QUERY counts it, and the log names it,
- * once for the scope, with what its worker is doing. From then on the looks become rare.
+ * once for the scope, with what its worker is doing. From then on the looks become rare, until the
+ * scope is closed.
  *
  * The same time is given to children that are shielded, from the close of the scope on. When it is
  * over the shields of that scope, and of all below, are gone, and they are cancelled as the others
@@ -139,6 +140,12 @@ static void grace_work(struct work_struct *work)
 		grace_bare(scope);
 }
 
+static unsigned long first_pause(const struct kscope_scope *scope)
+{
+	return clamp(nsecs_to_jiffies(scope->grace_ns / 2) + 1, LOOK_MIN,
+		     LOOK_MAX);
+}
+
 /**
  * kscope_grace_init() - nobody was told to end yet
  * @scope: new
@@ -162,9 +169,37 @@ void kscope_grace_begin(struct kscope_scope *scope)
 	if (grace->looks)
 		return;
 	grace->looks = true;
-	grace->pause = clamp(nsecs_to_jiffies(scope->grace_ns / 2) + 1,
-			     LOOK_MIN, LOOK_MAX);
+	grace->pause = first_pause(scope);
 	queue_delayed_work(system_unbound_wq, &grace->work, grace->pause);
+}
+
+/* Looks that have become rare are frequent again. */
+static void looks_hurry(struct kscope_scope *scope)
+{
+	struct kscope_grace *grace = &scope->grace;
+	unsigned long pause = first_pause(scope);
+
+	if (!grace->looks || grace->pause <= pause)
+		return;
+	grace->pause = pause;
+	mod_delayed_work(system_unbound_wq, &grace->work, pause);
+}
+
+/**
+ * kscope_grace_closed() - those that are shielded have so much time from now on
+ * @scope: that is being closed, and may have been before
+ *
+ * Context: under the scope's lock.
+ */
+void kscope_grace_closed(struct kscope_scope *scope)
+{
+	lockdep_assert_held(&scope->lock);
+	if (!scope->grace.closed_ns) {
+		scope->grace.closed_ns = ktime_get_ns();
+		looks_hurry(scope);
+	}
+	if (!kscope_tally_ends(&scope->tally))
+		kscope_grace_begin(scope);
 }
 
 /**

@@ -277,6 +277,7 @@ void kscope_deadline_stop(struct kscope_scope *scope);
 /* grace.c */
 void kscope_grace_init(struct kscope_scope *scope);
 void kscope_grace_begin(struct kscope_scope *scope);
+void kscope_grace_closed(struct kscope_scope *scope);
 void kscope_grace_stop(struct kscope_scope *scope);
 
 /* buffer.c */

@@ -7,7 +7,7 @@
 #include <signal.h>
 
 #include "kselftest_harness.h"
-#include "race_hooks.h"
+#include "race_caller.h"
 
 #define LEN 4096U
 #define CAPACITY 256U
@@ -397,3 +397,37 @@ TEST_F(shield, cancel_races_with_all_kinds)
 }
 
 TEST_HARNESS_MAIN
+
+/* One that was stuck long before the close does not put off when the others lose their shields. */
+TEST_F(shield, it_is_gone_in_time_although_another_one_was_stuck_before)
+{
+	int fd = self->scope.fd, op = gate_op();
+	struct caller caller;
+
+	if (op < 0)
+		SKIP(return, "kscope_gate is not loaded");
+	if (variant->kind == KSCOPE_KIND_ORDERED)
+		SKIP(return, "only one runs at a time there");
+	ASSERT_EQ(0, gate_set(false));
+	self->descs[0] = desc_gate(op, 0, self->buf);
+	self->descs[1] = shielded(desc_sleep(1, far_future()));
+	ASSERT_EQ(2, spawn(fd, self->descs, 2));
+	ASSERT_EQ(0, wait_running(fd, 2));
+	ASSERT_EQ(0, cancel_scope(fd));
+	usleep(9 * GRACE_MS * 1000); /* the next look is far away */
+	ASSERT_EQ(0, query(fd, &self->q));
+	EXPECT_EQ(1, self->q.stuck);
+	self->start = now_ns();
+	ASSERT_EQ(0, caller_start(&caller, call_close, fd, NULL));
+	while (!reap(&self->scope, &self->c) &&
+	       now_ns() < self->start + PATIENCE_MS * MSEC)
+		usleep(1000);
+	EXPECT_EQ(1, self->c.user_data);
+	EXPECT_EQ(KSCOPE_STOPPED, self->c.outcome);
+	EXPECT_EQ(KSCOPE_CAUSE_CLOSE, self->c.cause);
+	EXPECT_LE(self->start + GRACE_MS * MSEC, now_ns());
+	EXPECT_GT(self->start + 4 * GRACE_MS * MSEC, now_ns());
+	EXPECT_EQ(0, gate_set(true));
+	EXPECT_EQ(0, caller_end(&caller));
+	self->scope.fd = -1;
+}
