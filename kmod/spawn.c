@@ -7,10 +7,14 @@
  * hand, and never wait.
  */
 #include <linux/overflow.h>
+#include <linux/pagemap.h>
 #include <linux/uaccess.h>
 
 #include "batch.h"
 #include "ioctl.h"
+
+/* Memory that is gone again each time is none. */
+#define REPLY_TRIES 64
 
 /*
  * Descriptors before one that cannot be read still count. A copy of many may stop well before
@@ -67,37 +71,51 @@ static __always_inline int fill_batch(struct kscope_batch *batch, u64 user)
 	return likely(filled) ? 0 : fill_slowly(batch, descs);
 }
 
-/* The same holds for memory that handles go to. */
-static int reply_handles(struct kscope_scope *scope, u64 user,
-			 const u64 *handles, size_t size)
+static bool reply_at_once(u64 __user *to, const u64 *handles, size_t size)
 {
-	void __user *to = u64_to_user_ptr(user);
 	unsigned long left;
 
 	if (!access_ok(to, size))
-		return -EFAULT;
+		return false;
 	pagefault_disable();
 	left = __copy_to_user_inatomic(to, handles, size);
 	pagefault_enable();
-	if (!left)
-		return 0;
-	kscope_scope_kick(scope);
-	return copy_to_user(to, handles, size) ? -EFAULT : 0;
+	return !left;
+}
+
+/*
+ * The same holds for memory that handles go to. Children that are reserved hold up the end of the
+ * scope, and of those above it, so there are none meanwhile.
+ * Return: how many were accepted; if none, why; or 0 to try again
+ */
+static int spawn_and_reply(struct kscope_batch *batch, u64 __user *to)
+{
+	u64 handles[KSCOPE_BATCH];
+	int nr = kscope_batch_reserve(batch, handles);
+	size_t size = nr * sizeof(*to);
+
+	if (nr <= 0)
+		return nr;
+	if (reply_at_once(to, handles, size))
+		return kscope_batch_publish(batch);
+	kscope_batch_abort(batch);
+	kscope_scope_kick(batch->scope);
+	return fault_in_safe_writeable((char __user *)to, size) ? -EFAULT : 0;
 }
 
 static noinline_for_stack int spawn_with_handles(struct kscope_batch *batch,
 						 u64 user)
 {
-	u64 handles[KSCOPE_BATCH];
-	int nr = kscope_batch_reserve(batch, handles);
+	u32 nr = batch->nr, tries;
+	int ret;
 
-	if (nr <= 0)
-		return nr;
-	if (reply_handles(batch->scope, user, handles, nr * sizeof(*handles))) {
-		kscope_batch_abort(batch);
-		return -EFAULT;
+	for (tries = 0; tries < REPLY_TRIES; tries++) {
+		batch->nr = nr;
+		ret = spawn_and_reply(batch, u64_to_user_ptr(user));
+		if (ret)
+			return ret;
 	}
-	return kscope_batch_publish(batch);
+	return -EFAULT;
 }
 
 /* Return: how many were accepted; if none, why */

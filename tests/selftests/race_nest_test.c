@@ -377,114 +377,77 @@ TEST_F(tree, a_child_spawned_before_the_cancel_arrives_is_cancelled_by_it)
 	EXPECT_EQ(NULL, round_close(self));
 }
 
-static int wait_cancelled(int fd, struct kscope_query *q)
-{
-	__u64 deadline = in_ms(PATIENCE_MS);
+/* One child, whose handle goes somewhere else */
+struct handles_at {
+	struct kscope_desc desc;
+	__u64 *at;
+};
 
-	do {
-		if (query(fd, q))
-			return -EIO;
-		if (q->state == KSCOPE_SCOPE_CANCELLED)
-			return 0;
-		usleep(500);
-	} while (now_ns() < deadline);
-	return -ETIMEDOUT;
+static int call_spawn_at(int fd, void *arg)
+{
+	struct handles_at *to = arg;
+
+	return spawn_arg(fd, &to->desc, to->at, 1, 0, 0);
 }
 
-/* Stop the worker whose child has won the race, before it cancels what is below. */
-TEST_F(tree,
-       a_scope_that_is_made_after_a_quiesce_is_not_cancelled_by_what_was_before)
+/* Memory that handles go to and that never comes holds up nobody but who has given it. */
+TEST_F(tree, a_spawner_that_waits_for_its_memory_does_not_hold_up_the_end)
 {
-	struct kscope_scope_create arg = {
-		.capacity = 4,
-		.policy = KSCOPE_POLICY_FIRST_SUCCESS,
-		.user_data = 77,
+	struct handles_at to = { .at = map_anon(PAGE) };
+	int uffd = uffd_over(to.at, PAGE);
+	struct uffdio_zeropage zero = {
+		.range = { to_u64(to.at), PAGE },
 	};
-	struct kscope_quiesce quiesce = { .size = sizeof(quiesce) };
-	int fd, before, after;
+	struct caller closer;
+	struct uffd_msg msg;
 
-	if (!hooks_there())
-		SKIP(return, "the module has no test hooks");
-	fd = scope_create(&arg);
-	ASSERT_LE(0, fd);
-	before = scope_nest(fd, 1, 1);
-	ASSERT_LE(0, before);
-	ASSERT_EQ(0, stop_at("spreading", 77));
-	ASSERT_EQ(1, spawn_one(fd, desc_nop(0), NULL));
-	ASSERT_EQ(0, stop_wait());
-	ASSERT_EQ(0, xioctl(fd, KSCOPE_IOC_QUIESCE, &quiesce));
-	after = scope_nest(fd, 1, 2);
-	ASSERT_LE(0, after);
-	ASSERT_EQ(0, stop_go());
-	/* a walk comes to the newest first */
-	ASSERT_EQ(0, wait_cancelled(before, &self->q));
-	EXPECT_EQ(KSCOPE_CAUSE_PARENT, self->q.cause);
-	ASSERT_EQ(0, query(after, &self->q));
-	EXPECT_EQ(KSCOPE_SCOPE_OPEN, self->q.state);
-	/* but by the next one */
-	EXPECT_EQ(0, cancel_scope(fd));
-	ASSERT_EQ(0, query(after, &self->q));
-	EXPECT_EQ(KSCOPE_CAUSE_PARENT, self->q.cause);
-	EXPECT_EQ(0, xclose(after));
-	EXPECT_EQ(0, xclose(before));
-	EXPECT_EQ(0, xclose(fd));
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd");
+	ASSERT_EQ(0, round_open(self));
+	to.desc = desc_nop(0);
+	ASSERT_EQ(0, caller_start(&self->caller, call_spawn_at, self->nested.fd,
+				  &to));
+	ASSERT_EQ(sizeof(msg), read(uffd, &msg, sizeof(msg)));
+	ASSERT_EQ(0, caller_start(&closer, call_close, self->scope, NULL));
+	EXPECT_EQ(0, caller_end(&closer));
+	self->scope = -1;
+	ASSERT_EQ(0, ioctl(uffd, UFFDIO_ZEROPAGE, &zero));
+	EXPECT_EQ(-ESHUTDOWN, caller_end(&self->caller));
+	EXPECT_EQ(0, *to.at);
+	EXPECT_EQ(NULL, round_close(self));
+	close(uffd);
+	munmap(to.at, PAGE);
 }
 
-/*
- * A scope fails in which a child below another one has failed. Stop the worker that has ended that
- * child @where it is about to cancel the scope, which is opened again meanwhile.
- */
-static void fail_into_a_new_round(struct __test_metadata *_metadata,
-				  FIXTURE_DATA(tree) * self, const char *where,
-				  __u64 whose)
+/* If nothing else has happened by then, it goes on. */
+TEST_F(tree, a_spawner_whose_memory_has_come_goes_on)
 {
-	struct kscope_scope_create arg = {
-		.capacity = 4,
-		.policy = KSCOPE_POLICY_FAIL_FAST,
-		.user_data = 77,
+	struct handles_at to = { .at = map_anon(PAGE) };
+	int uffd = uffd_over(to.at, PAGE);
+	struct uffdio_zeropage zero = {
+		.range = { to_u64(to.at), PAGE },
 	};
-	struct kscope_quiesce quiesce = { .size = sizeof(quiesce) };
-	int top = scope_create(&arg), fd, below, after;
+	struct uffd_msg msg;
 
-	ASSERT_LE(0, top);
-	arg.user_data = 78;
-	fd = scope_nest_arg(top, &arg);
-	ASSERT_LE(0, fd);
-	below = scope_nest(fd, 1, 0);
-	ASSERT_LE(0, below);
-	ASSERT_EQ(0, stop_at(where, whose));
-	ASSERT_EQ(1, spawn_failure(fd, 1));
-	ASSERT_EQ(0, stop_wait());
-	ASSERT_EQ(0, xioctl(top, KSCOPE_IOC_QUIESCE, &quiesce));
-	after = scope_nest(top, 1, 0);
-	ASSERT_LE(0, after);
-	ASSERT_EQ(1, spawn_one(top, desc_sleep(0, far_future()), NULL));
-	ASSERT_EQ(0, stop_go());
-	ASSERT_EQ(0, wait_cancelled(below, &self->q));
-	ASSERT_EQ(0, query(top, &self->q));
-	EXPECT_EQ(KSCOPE_SCOPE_OPEN, self->q.state);
-	EXPECT_EQ(1, self->q.outstanding);
-	ASSERT_EQ(0, query(after, &self->q));
-	EXPECT_EQ(KSCOPE_SCOPE_OPEN, self->q.state);
-	EXPECT_EQ(0, xclose(after));
-	EXPECT_EQ(0, xclose(below));
-	EXPECT_EQ(0, xclose(fd));
-	EXPECT_EQ(0, xclose(top));
-}
-
-TEST_F(tree, a_failure_before_a_quiesce_does_not_go_up_after_it)
-{
-	if (!hooks_there())
-		SKIP(return, "the module has no test hooks");
-	fail_into_a_new_round(_metadata, self, "spreading", 78);
-}
-
-TEST_F(tree,
-       a_failure_that_has_gone_up_before_a_quiesce_cancels_nothing_after_it)
-{
-	if (!hooks_there())
-		SKIP(return, "the module has no test hooks");
-	fail_into_a_new_round(_metadata, self, "failing", 77);
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd");
+	ASSERT_EQ(0, round_open(self));
+	to.desc = desc_nop(4711);
+	ASSERT_EQ(0, caller_start(&self->caller, call_spawn_at, self->nested.fd,
+				  &to));
+	ASSERT_EQ(sizeof(msg), read(uffd, &msg, sizeof(msg)));
+	ASSERT_EQ(0, query(self->nested.fd, &self->q));
+	EXPECT_EQ(0, self->q.outstanding);
+	ASSERT_EQ(0, ioctl(uffd, UFFDIO_ZEROPAGE, &zero));
+	EXPECT_EQ(1, caller_end(&self->caller));
+	self->accepted = 1;
+	ASSERT_EQ(0, reap_wait(&self->nested, &self->c));
+	EXPECT_EQ(*to.at, self->c.child);
+	EXPECT_EQ(4711, self->c.user_data);
+	self->accepted = 0;
+	EXPECT_EQ(NULL, round_close(self));
+	close(uffd);
+	munmap(to.at, PAGE);
 }
 
 /* Stop who makes a nested scope before it is linked: the parent is cancelled meanwhile. */
