@@ -297,14 +297,14 @@ int kscope_scope_cancel(struct kscope_scope *scope, u8 cause,
 
 /**
  * kscope_scope_carry_out() - do the chores that ends of children have led to, if nobody has
- * @scope: whose. Its policy may have decided; or children come after those that have ended
+ * @scope: whose. Its policy may have decided, and those above it may have to be told; or children
+ *	come after those that have ended
  *
  * Context: as kscope_scope_notify().
  */
 void kscope_scope_carry_out(struct kscope_scope *scope)
 {
 	struct kscope_cancel_counts counts = {};
-
 	bool cancels;
 
 	kscope_hook(KSCOPE_POINT_DECIDED, 0);
@@ -316,7 +316,7 @@ void kscope_scope_carry_out(struct kscope_scope *scope)
 		kscope_ties_settle(scope);
 	scope->chores &= ~KSCOPE_CHORE_TIES;
 	spin_unlock(&scope->lock);
-	if (cancels)
+	if (cancels || READ_ONCE(scope->nest.owes))
 		kscope_nest_spread(scope, &counts);
 }
 

@@ -73,7 +73,6 @@ void kscope_nest_reopened(struct kscope_scope *scope)
 	struct kscope_nest *nest = &scope->nest;
 
 	lockdep_assert_held(&scope->lock);
-	WRITE_ONCE(nest->owes, false);
 	nest->gone_status = 0;
 	nest->reopened = atomic64_inc_return(&tree_time);
 }

@@ -232,14 +232,20 @@ static int scope_wait_all(struct kscope_scope *scope, u64 deadline_ns)
 	return kscope_nest_wait(scope, deadline_ns);
 }
 
+/* Has its policy decided something that not all have been told of */
+static bool scope_owes(const struct kscope_scope *scope)
+{
+	return scope->chores & KSCOPE_CHORE_CANCEL || scope->nest.owes;
+}
+
+/* Return: 0, or -EBUSY if there is something to wait for, or to carry out; or why not at all */
 static int scope_reopen(struct kscope_scope *scope)
 {
 	int ret;
 
 	spin_lock(&scope->lock);
-	ret = kscope_tally_reopen(&scope->tally);
+	ret = scope_owes(scope) ? -EBUSY : kscope_tally_reopen(&scope->tally);
 	if (!ret) {
-		scope->chores &= ~KSCOPE_CHORE_CANCEL;
 		kscope_nest_reopened(scope);
 		memset(&scope->first, 0, sizeof(scope->first));
 		memset(&scope->decider, 0, sizeof(scope->decider));
@@ -264,9 +270,12 @@ int kscope_scope_quiesce(struct kscope_scope *scope, u64 deadline_ns)
 {
 	int ret;
 
-	do {
+	for (;;) {
 		ret = scope_wait_all(scope, deadline_ns) ?: scope_reopen(scope);
-	} while (ret == -EBUSY);
+		if (ret != -EBUSY)
+			break;
+		kscope_scope_carry_out(scope);
+	}
 	if (!ret)
 		kscope_scope_notify(scope);
 	return ret;
