@@ -21,8 +21,8 @@
  *
  * Only what tasks of the owner do counts. When its mm ends, be it by exit or by exec, nobody is
  * left to make a mistake. That end is told of as well (RELEASE), with no lock held, before the
- * task that dies becomes a zombie, and it may wait: there is the fence. A scope cannot go before,
- * as the removal of a guard waits for what the mm is about to do.
+ * task that dies becomes a zombie, and it may wait: there is the fence (fence.c). A scope cannot go
+ * before, as the removal of a guard waits for what the mm is about to do.
  */
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
@@ -141,9 +141,8 @@ static bool guard_invalidate(struct mmu_interval_notifier *notifier,
 	u64 start = max_t(u64, range->start, addr) - addr;
 	u64 end = min_t(u64, range->end, addr + buf->len) - addr;
 
-	if (range->event == MMU_NOTIFY_RELEASE &&
-	    scope->flags & KSCOPE_SCOPE_FENCE)
-		kscope_scope_fence(scope, is_owner_leaving());
+	if (range->event == MMU_NOTIFY_RELEASE && buf->guard.space)
+		kscope_scope_fence(scope, buf->guard.space, is_owner_leaving());
 	if (start >= end || !range_is_taken(buf, range, start, end) ||
 	    !guard_hit(buf, start, end))
 		return true;
@@ -159,6 +158,21 @@ static const struct mmu_interval_notifier_ops guard_ops = {
 	.invalidate = guard_invalidate,
 };
 
+static int guard_share(struct kscope_guard *guard, struct mm_struct *mm)
+{
+	if (!(guard->scope->flags & KSCOPE_SCOPE_FENCE))
+		return 0;
+	guard->space = kscope_space_get(mm);
+	return guard->space ? 0 : -ENOMEM;
+}
+
+static void guard_unshare(struct kscope_guard *guard)
+{
+	if (guard->space)
+		kscope_space_put(guard->space);
+	guard->space = NULL;
+}
+
 /**
  * kscope_guard_start() - watch the addresses of a buffer
  * @buf: that is pinned; with guard.scope set, and an mm that has users
@@ -169,11 +183,17 @@ static const struct mmu_interval_notifier_ops guard_ops = {
  */
 int kscope_guard_start(struct kscope_buf *buf, u64 addr)
 {
+	struct kscope_guard *guard = &buf->guard;
 	int ret;
 
-	buf->guard.addr = addr;
-	ret = mmu_interval_notifier_insert(&buf->guard.notifier, buf->mm, addr,
+	guard->addr = addr;
+	ret = guard_share(guard, buf->mm);
+	if (ret)
+		return ret;
+	ret = mmu_interval_notifier_insert(&guard->notifier, buf->mm, addr,
 					   buf->len, &guard_ops);
+	if (ret)
+		guard_unshare(guard);
 	if (ret == -EINTR && !fatal_signal_pending(current))
 		return -ERESTARTNOINTR;
 	return ret;
@@ -188,6 +208,7 @@ int kscope_guard_start(struct kscope_buf *buf, u64 addr)
 void kscope_guard_stop(struct kscope_buf *buf)
 {
 	mmu_interval_notifier_remove(&buf->guard.notifier);
+	guard_unshare(&buf->guard);
 }
 
 static bool hit_meets(const struct kscope_hit *hit, u64 spawned_ns,

@@ -414,6 +414,12 @@ void kscope_unpin(struct kscope_buf *buf);
 int kscope_guard_start(struct kscope_buf *buf, u64 addr);
 void kscope_guard_stop(struct kscope_buf *buf);
 u32 kscope_guard_flags(const struct kscope_child *child);
+
+/* fence.c */
+struct kscope_space *kscope_space_get(struct mm_struct *mm);
+void kscope_space_put(struct kscope_space *space);
+void kscope_scope_fence(struct kscope_scope *scope, struct kscope_space *space,
+			bool wait);
 #else
 static inline int kscope_guard_start(struct kscope_buf *buf, u64 addr)
 {
@@ -449,7 +455,7 @@ u32 kscope_scope_blockers(struct kscope_scope *scope,
 			  const struct kscope_range *range,
 			  struct kscope_blocker *blockers, u32 max);
 void kscope_scope_query(struct kscope_scope *scope, struct kscope_query *query);
-void kscope_scope_fence(struct kscope_scope *scope, bool wait);
+bool kscope_scope_is_drained(struct kscope_scope *scope);
 void kscope_scope_told(struct kscope_scope *scope, u32 violations);
 void kscope_scope_drained(struct kscope_scope *scope);
 void kscope_scope_reap_later(struct kscope_scope *scope);

@@ -18,6 +18,7 @@
  *
  *   the mutex of user.c                       (alone; nothing is taken under it)
  *   the mutex of recount.c                    (only in builds for tests)
+ *   the lock of fence.c                       spinlock; alone
  *   mm->mmap_lock                             (pin.c, file.c's mmap; alone)
  *   what the mm holds as it tells of a change (guard.c)
  *   the lock of nest.c                        spinlock, process context
@@ -103,6 +104,7 @@ struct crypto_shash;
 struct eventfd_ctx;
 struct file;
 struct kscope_bay;
+struct kscope_space;
 struct page;
 struct shash_desc;
 
@@ -139,6 +141,7 @@ struct kscope_hit {
  * struct kscope_guard - the watch over the addresses of a buffer
  * @notifier: A
  * @scope: C whose
+ * @space: C what guards of that address space share; NULL unless @scope has a fence
  * @addr: C of the first byte, in the address space of @notifier
  * @nr_hits: S
  * @hits: S what was taken away; the last one grows when there are too many
@@ -148,6 +151,7 @@ struct kscope_guard {
 	struct mmu_interval_notifier notifier;
 #endif
 	struct kscope_scope *scope;
+	struct kscope_space *space;
 	u64 addr;
 	u32 nr_hits;
 	struct kscope_hit hits[KSCOPE_MAX_HITS];
@@ -491,7 +495,6 @@ struct kscope_nest {
  * @first: S the first failure
  * @decider: S the child whose end made the policy cancel the scope
  * @grace_ns: C how long a fence waits, and how long children may take to end
- * @fenced_ns: S until when it waits, CLOCK_MONOTONIC; 0 before
  * @violations: S times that memory was taken from children
  * @seen: S of these, those that a QUERY has told
  * @chores: S, but who has dropped it looks without; KSCOPE_CHORE_*
@@ -553,7 +556,6 @@ struct kscope_scope {
 		u64 user_data;
 	} decider;
 	u64 grace_ns;
-	u64 fenced_ns;
 	u32 violations;
 	u32 seen;
 	u8 chores;

@@ -271,7 +271,14 @@ kscope_scope_create(const struct kscope_scope_params *params)
 }
 EXPORT_SYMBOL_GPL(kscope_scope_create);
 
-static bool scope_is_drained(struct kscope_scope *scope)
+/**
+ * kscope_scope_is_drained() - is nothing outstanding there
+ * @scope: whose, without those below
+ *
+ * Context: any but interrupts, without the scope's lock.
+ * Return: that.
+ */
+bool kscope_scope_is_drained(struct kscope_scope *scope)
 {
 	bool drained;
 
@@ -279,50 +286,6 @@ static bool scope_is_drained(struct kscope_scope *scope)
 	drained = !kscope_tally_outstanding(&scope->tally);
 	spin_unlock(&scope->lock);
 	return drained;
-}
-
-/* All buffers of a scope share one time. Return: jiffies that are left of it */
-static unsigned long fence_left(struct kscope_scope *scope)
-{
-	u64 now = ktime_get_ns();
-	s64 left;
-
-	spin_lock(&scope->lock);
-	if (!scope->fenced_ns)
-		scope->fenced_ns = now + scope->grace_ns;
-	left = scope->fenced_ns - now;
-	spin_unlock(&scope->lock);
-	return left > 0 ? nsecs_to_jiffies(left) + 1 : 0;
-}
-
-/* It does not keep the system from being suspended. */
-static void fence_wait(struct kscope_scope *scope, long timeout)
-{
-	___wait_event(scope->wait,
-		      ___wait_cond_timeout(scope_is_drained(scope)),
-		      (TASK_IDLE | TASK_FREEZABLE), 0, timeout,
-		      __ret = schedule_timeout(__ret));
-}
-
-/**
- * kscope_scope_fence() - memory that the scope has pinned loses its owner: end its children
- * @scope: with KSCOPE_SCOPE_FENCE, that lives until the caller returns
- * @wait: until nothing is outstanding there and below, but not for longer than the scope's time of
- *	grace
- *
- * Context: process context; sleeps. Not from a child of the same scope.
- */
-void kscope_scope_fence(struct kscope_scope *scope, bool wait)
-{
-	struct kscope_cancel_counts counts = {};
-	struct kscope_scope *below = scope;
-
-	kscope_scope_cancel(scope, KSCOPE_CAUSE_CLOSE, &counts);
-	if (!wait)
-		return;
-	fence_wait(scope, fence_left(scope));
-	while ((below = kscope_nest_next(scope, below)))
-		fence_wait(below, fence_left(scope));
 }
 
 static void scope_hand_to_reaper(struct kscope_scope *scope)
@@ -336,7 +299,7 @@ static void scope_hand_to_reaper(struct kscope_scope *scope)
 /* Return: 0 and nobody touches its buffers, or those below; or -ERESTARTSYS */
 static int scope_wait_for_end(struct kscope_scope *scope)
 {
-	int ret = wait_event_state(scope->wait, scope_is_drained(scope),
+	int ret = wait_event_state(scope->wait, kscope_scope_is_drained(scope),
 				   KSCOPE_CLOSE_STATE);
 
 	if (ret || !kscope_scope_is_nested(scope))
@@ -376,7 +339,7 @@ void kscope_scope_destroy(struct kscope_scope *scope)
 	struct kscope_cancel_counts counts = {};
 
 	kscope_scope_cancel(scope, KSCOPE_CAUSE_CLOSE, &counts);
-	wait_event_idle(scope->wait, scope_is_drained(scope));
+	wait_event_idle(scope->wait, kscope_scope_is_drained(scope));
 	scope_drop(scope);
 }
 EXPORT_SYMBOL_GPL(kscope_scope_destroy);

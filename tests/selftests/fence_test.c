@@ -10,6 +10,7 @@
 #include "race_caller.h"
 
 #define LEN PAGE
+#define MANY 8
 
 FIXTURE(fence)
 {
@@ -74,16 +75,21 @@ static int open_fenced(struct scope *scope, unsigned int flags, __u64 grace_ns)
 	return fd < 0 ? fd : scope_map(scope, fd, &arg);
 }
 
-/* An owner with a child that runs; it ends itself, or waits to be killed. */
-static int owner_run(int fd, void *mem, struct kscope_desc desc, int ready,
-		     bool exec)
+static int owner_spawn(int fd, void *mem, struct kscope_desc desc)
 {
 	int buf = buf_pin(fd, mem, LEN, 0);
 
 	desc.buf = desc.op >= KSCOPE_OP_PROVIDER ? buf : 0;
-	if (buf <= 0 || spawn_one(fd, desc, NULL) != 1 || wait_running(fd, 1))
+	if (buf <= 0 || spawn_one(fd, desc, NULL) != 1)
 		return 1;
-	if (byte_send(ready))
+	return wait_running(fd, 1);
+}
+
+/* An owner with a child that runs; it ends itself, or waits to be killed. */
+static int owner_run(int fd, void *mem, struct kscope_desc desc, int ready,
+		     bool exec)
+{
+	if (owner_spawn(fd, mem, desc) || byte_send(ready))
 		return 1;
 	if (exec)
 		execl("/bin/true", "true", NULL);
@@ -133,6 +139,39 @@ TEST_F(fence, does_not_hold_it_back_for_longer_than_the_grace)
 	ASSERT_EQ(0, query(self->scope.fd, &self->q));
 	EXPECT_EQ(1, self->q.outstanding);
 	EXPECT_EQ(1, self->q.nr_buffers);
+}
+
+/* However many scopes the owner has, their times are one. */
+TEST_F(fence, does_not_add_up_the_graces_of_many_scopes)
+{
+	int fds[MANY], i;
+	__u64 start;
+
+	for (i = 0; i < MANY; i++) {
+		ASSERT_EQ(0, open_fenced(&self->scope, KSCOPE_SCOPE_FENCE,
+					 500 * MSEC));
+		scope_unmap(&self->scope);
+		fds[i] = self->scope.fd;
+	}
+	self->scope.fd = -1;
+	self->owner = fork();
+	if (!self->owner) {
+		for (i = 1; i < MANY; i++)
+			if (owner_spawn(fds[i], self->mem, STUBBORN))
+				_exit(1);
+		_exit(owner_run(fds[0], self->mem, STUBBORN, self->ready[1],
+				variant->exec));
+	}
+	ASSERT_EQ(0, byte_recv(self->ready[0]));
+	start = now_ns();
+	if (!variant->exec)
+		kill(self->owner, SIGKILL);
+	child_wait(self->owner);
+	EXPECT_LE(start + 400 * MSEC, now_ns());
+	EXPECT_GT(start + 1500 * MSEC, now_ns());
+	EXPECT_EQ(0, gate_set(true));
+	for (i = 0; i < MANY; i++)
+		EXPECT_EQ(0, xclose(fds[i]));
 }
 
 TEST_F(fence, ends_children_that_heed_a_cancel)
