@@ -182,18 +182,41 @@ static void cancel_doomed(struct kscope_scope *scope,
 	}
 }
 
+static void cancel_claim(struct kscope_claim *claim,
+			 struct kscope_cancel_counts *counts)
+{
+	struct kscope_child *child;
+
+	list_for_each_entry(child, &claim->children, node)
+		if (!kscope_child_is_shielded(child))
+			kscope_child_tell(child, child_cause(child), counts);
+}
+
+/*
+ * In an inline scope there may be one for each thread of the caller. A claim of nothing keeps the
+ * place meanwhile: others come and go, but those that come do so at the front.
+ */
 static void cancel_claims(struct kscope_scope *scope,
 			  struct kscope_cancel_counts *counts)
 {
-	struct kscope_claim *claim;
-	struct kscope_child *child;
+	u32 burst = kscope_limit(CANCEL_BURST), left = burst;
+	struct kscope_claim place = {};
+	struct hlist_node *node, *next;
 
+	INIT_LIST_HEAD(&place.children);
 	lockdep_assert_held(&scope->lock);
-	hlist_for_each_entry(claim, &scope->claims, node)
-		list_for_each_entry(child, &claim->children, node)
-			if (!kscope_child_is_shielded(child))
-				kscope_child_tell(child, child_cause(child),
-						  counts);
+	for (node = scope->claims.first; node; node = next) {
+		cancel_claim(hlist_entry(node, struct kscope_claim, node),
+			     counts);
+		next = node->next;
+		if (--left || !next)
+			continue;
+		hlist_add_behind(&place.node, node);
+		kscope_scope_give_way(scope);
+		next = place.node.next;
+		hlist_del(&place.node);
+		left = burst;
+	}
 }
 
 /* Of a scope that is doomed */

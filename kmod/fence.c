@@ -2,11 +2,11 @@
 /*
  * Fences: the end of an address space waits for the children that work on its memory.
  *
- * That end is told to one guard after the other, by the task whose end it is, which cannot be killed
- * any more. Each scope bounds its wait by its time of grace; but a program may have any number of
- * scopes. So all these times begin when the first guard was told, and together they are not longer
- * than the longest of them. When that was is in an object that the guards of an address space share.
- * It goes with the last one, which is before the mm can be another one.
+ * That end is told to one guard after the other, by the task whose end it is, which nothing kills
+ * any more. Each scope bounds its wait by its time of grace; but a program may have any number
+ * of scopes. So all these times begin when the first guard was told, and together they are not
+ * longer than the longest of them. When that was is in an object that the guards of an address
+ * space share. It goes with the last one, which is before the mm can be another one.
  */
 #include <linux/hashtable.h>
 #include <linux/jiffies.h>

@@ -27,8 +27,8 @@
  * whose workers do not move. Callers do not help there. As one of these CPUs may have no worker to
  * spare, there as many are woken at once as there are children.
  *
- * After a budget of claims a lane goes idle and is kicked again, and so to the back of its workqueue,
- * so that long scopes do not starve short ones.
+ * After a budget of claims a lane goes idle and is kicked again, and so to the back of its
+ * workqueue, so that long scopes do not starve short ones.
  *
  * A lane may still be between its last unlock and its return when the last child of the
  * scope has ended; kscope_lanes_destroy() waits for that.
@@ -128,7 +128,7 @@ static void lane_idle(struct kscope_lane *lane)
 	list_move(&lane->node, &lane->queue->idle);
 }
 
-/* Those that have no worker yet, and are not of the class that is wanted any more, are in the way. */
+/* Those that have no worker yet, and are not of the class that is wanted, are in the way. */
 static void lanes_recall(struct kscope_queue *queue, bool slow)
 {
 	struct kscope_lane *lane, *next;

@@ -194,6 +194,44 @@ TEST_F(call, join_does_not_oversleep_a_spawn_that_is_given_up)
 	EXPECT_EQ(-ECANCELED, caller_end(&self->caller));
 }
 
+static int call_cancel(int fd, void *arg)
+{
+	return cancel_arg(fd, KSCOPE_CANCEL_SCOPE, 0, arg);
+}
+
+/* A cancel lets go of the lock between two that run. One of them ends meanwhile, by itself. */
+TEST_F(call, cancel_of_many_that_run_goes_on_where_it_was)
+{
+	struct kscope_quiesce quiesce = { .size = sizeof(quiesce) };
+	struct kscope_cancel counts;
+	struct kscope_desc descs[4];
+	__u64 handles[4];
+	int fd = self->scope.fd, i;
+
+	for (i = 0; i < 4; i++)
+		descs[i] = desc_sleep(i, far_future());
+	ASSERT_EQ(4, spawn_arg(fd, descs, handles, 4, 0, 0));
+	ASSERT_EQ(0, wait_running(fd, 4));
+	hooks_limit(1);
+	ASSERT_EQ(0, hold(self, "doomed", 0, call_cancel, &counts));
+	EXPECT_TRUE(hooks_agree());
+	for (i = 0; i < 4; i++)
+		cancel_child(fd, handles[i]);
+	ASSERT_EQ(0, join(fd));
+	ASSERT_EQ(0, stop_go());
+	EXPECT_EQ(0, caller_end(&self->caller));
+	EXPECT_EQ(1, counts.told);
+	for (i = 0; i < 4; i++)
+		ASSERT_TRUE(reap(&self->scope, &self->c));
+	/* and nobody is left out */
+	ASSERT_EQ(0, xioctl(fd, KSCOPE_IOC_QUIESCE, &quiesce));
+	ASSERT_EQ(4, spawn_arg(fd, descs, handles, 4, 0, 0));
+	ASSERT_EQ(0, wait_running(fd, 4));
+	ASSERT_EQ(0, call_cancel(fd, &counts));
+	EXPECT_EQ(4, counts.told);
+	ASSERT_EQ(0, join(fd));
+}
+
 TEST_F(call, pin_whose_scope_is_closed_leaves_nothing_pinned)
 {
 	int fd = self->scope.fd;
