@@ -123,12 +123,12 @@ TEST_F(expire, one_that_ends_in_time_knows_nothing_of_it)
 	ASSERT_EQ(0, join(self->scope.fd));
 	while (reap(&self->scope, &self->c))
 		EXPECT_EQ(KSCOPE_FINISHED, self->c.outcome);
-	self->descs[0].deadline_ns = in_ms(30);
+	self->descs[0].deadline_ns = in_ms(200);
 	ASSERT_EQ(1, spawn(self->scope.fd, self->descs, 1));
 	EXPECT_NEXT(0, KSCOPE_FINISHED, KSCOPE_CAUSE_NONE);
 	/* the next in the same slot is not that one */
 	ASSERT_EQ(1,
-		  spawn_one(self->scope.fd, desc_sleep(2, in_ms(100)), NULL));
+		  spawn_one(self->scope.fd, desc_sleep(2, in_ms(400)), NULL));
 	EXPECT_NEXT(2, KSCOPE_FINISHED, KSCOPE_CAUSE_NONE);
 }
 
