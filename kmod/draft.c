@@ -351,7 +351,7 @@ int kscope_child_furnish(struct kscope_child *child, struct kscope_scope *scope,
 		child->hash = hash;
 	if (draft->file) {
 		child->file = draft->file;
-		child->cred = get_current_cred();
+		child->cred = data_race(get_current_cred()); /* as in pin.c */
 	}
 	return 0;
 }

@@ -49,7 +49,8 @@ static int buf_charge(struct kscope_buf *buf)
 {
 	if (!account_charge(current_user(), buf->nr_pages))
 		return -ENOMEM;
-	buf->cred = get_current_cred();
+	/* It notes in the cred that others refer to it, as all who do so at a time. */
+	buf->cred = data_race(get_current_cred());
 	buf->mm = current->mm;
 	mmgrab(buf->mm);
 	atomic64_add(buf->nr_pages, &buf->mm->pinned_vm);
