@@ -64,6 +64,22 @@ PIN_TEST(pin_to_read_what_can_be_written, 16, F_FRESH | F_WANT_SURVIVED,
 	 .pin_flags = KSCOPE_PIN_READ_ONLY)
 PIN_TEST(pin_thp, 512, F_FRESH, .memory = MEM_THP, .stride = BIG_STRIDE)
 
+/* The first one of an address space that is waited for */
+static void prepare_fenced(struct world *w)
+{
+	w->create = (struct kscope_scope_create){
+		.size = sizeof(w->create),
+		.capacity = 8,
+		.max_buffers = 1,
+		.flags = KSCOPE_SCOPE_FENCE,
+	};
+	w->scope.fd = xioctl(w->dev, KSCOPE_IOC_SCOPE_CREATE, &w->create);
+}
+
+SWEEP_TEST(pin_fenced, .prepare = prepare_fenced, .body = body_pin,
+	   .verify = verify_pin, .pages = 4,
+	   .flags = F_WANT_EFAULT | F_WANT_ENOMEM)
+
 static const char *no_huge_pages(void)
 {
 	return number_get("/proc/sys/vm/nr_hugepages", 0) < 2 ?

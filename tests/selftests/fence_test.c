@@ -141,6 +141,37 @@ TEST_F(fence, does_not_hold_it_back_for_longer_than_the_grace)
 	EXPECT_EQ(1, self->q.nr_buffers);
 }
 
+/* What is outstanding in a nested scope may touch the memory as well. */
+TEST_F(fence, holds_the_end_back_for_children_below)
+{
+	int below;
+
+	ASSERT_EQ(0, open_fenced(&self->scope, KSCOPE_SCOPE_FENCE,
+				 KSCOPE_GRACE_MAX));
+	below = scope_nest(self->scope.fd, 1, 0);
+	ASSERT_LE(0, below);
+	self->owner = fork();
+	if (!self->owner) {
+		if (buf_pin(self->scope.fd, self->mem, LEN, 0) <= 0)
+			_exit(1);
+		_exit(owner_run(below, map_anon(LEN), STUBBORN, self->ready[1],
+				variant->exec));
+	}
+	ASSERT_EQ(0, byte_recv(self->ready[0]));
+	if (!variant->exec)
+		kill(self->owner, SIGKILL);
+	usleep(300000);
+	EXPECT_EQ(0, waitpid(self->owner, NULL, WNOHANG));
+	ASSERT_EQ(0, query(below, &self->q));
+	EXPECT_EQ(1, self->q.outstanding);
+	EXPECT_EQ(KSCOPE_CAUSE_PARENT, self->q.cause);
+	EXPECT_EQ(0, gate_set(true));
+	child_wait(self->owner);
+	ASSERT_EQ(0, query(below, &self->q));
+	EXPECT_EQ(0, self->q.outstanding);
+	EXPECT_EQ(0, xclose(below));
+}
+
 /* However many scopes the owner has, their times are one. */
 TEST_F(fence, does_not_add_up_the_graces_of_many_scopes)
 {

@@ -110,6 +110,29 @@ TEST_F(limits, ordinary_user_has_so_many_scopes_and_child_slots)
 	EXPECT_EQ(0, as_user(NOBODY, scopes_and_children));
 }
 
+static int create_without_a_free_fd(void)
+{
+	struct kscope_scope_create arg = { .size = sizeof(arg), .capacity = 1 };
+	int dev = dev_open(), ret;
+
+	if (dev < 0 || set_limit(RLIMIT_NOFILE, dev + 10))
+		return 1;
+	while (dup(dev) >= 0)
+		;
+	ret = xioctl(dev, KSCOPE_IOC_SCOPE_CREATE, &arg);
+	return ret == -EMFILE ? 0 : 2;
+}
+
+TEST_F(limits, no_fd_is_free_is_emfile)
+{
+	pid_t pid = fork();
+
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(create_without_a_free_fd());
+	EXPECT_EQ(0, child_wait(pid));
+}
+
 TEST_F(limits, info_tells_the_limits)
 {
 	struct kscope_info info;

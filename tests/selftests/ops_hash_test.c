@@ -448,6 +448,31 @@ TEST_F(running, digest_is_broken_by_a_cancelled_piece_until_the_next_first)
 	EXPECT_STREQ(algorithms[2].abc, hex(self->mem + OUT, 32));
 }
 
+/* Stop the worker before it begins. What it is told then it heeds at once. */
+TEST_F(running, digest_that_is_cancelled_stops)
+{
+	struct kscope_desc desc =
+		piece(self, self->hash, KSCOPE_HASH_ALL, 0, 3);
+	__u64 handle;
+
+	if (variant->kind != KSCOPE_KIND_PARALLEL)
+		SKIP(return, "once is enough");
+	if (!hooks_there())
+		SKIP(return, "the module has no hooks");
+	memset(self->mem + OUT, 0x77, 64);
+	desc.user_data = 4711;
+	ASSERT_EQ(0, stop_at("claimed", 4711));
+	ASSERT_EQ(1, spawn_one(self->scope.fd, desc, &handle));
+	ASSERT_EQ(0, stop_wait());
+	EXPECT_EQ(0, cancel_child(self->scope.fd, handle));
+	ASSERT_EQ(0, stop_go());
+	ASSERT_EQ(0, reap_wait(&self->scope, &self->c));
+	EXPECT_EQ(KSCOPE_STOPPED, self->c.outcome);
+	EXPECT_EQ(-ECANCELED, self->c.status);
+	EXPECT_EQ(0, self->c.done);
+	EXPECT_TRUE(bytes_are(self->mem + OUT, 64, 0x77));
+}
+
 TEST_F(running, piece_out_of_its_turn_is_ebadmsg_and_disturbs_nobody)
 {
 	static const unsigned int flags[] = { 0, KSCOPE_HASH_FIRST,

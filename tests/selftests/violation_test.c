@@ -2,6 +2,7 @@
 /*
  * An owner that takes addresses away from children: it is told, and only when it has done so.
  */
+#include <pthread.h>
 #include <sys/poll.h>
 
 #include "kselftest_harness.h"
@@ -321,6 +322,34 @@ FIXTURE_TEARDOWN(taken)
 {
 	EXPECT_EQ(0, scope_close(&self->scope));
 	xclose(self->what.fd);
+}
+
+static void *poll_for_it(void *arg)
+{
+	struct pollfd poller = { .fd = *(int *)arg };
+
+	return poll(&poller, 1, PATIENCE_MS) == 1 ? NULL : arg;
+}
+
+TEST_F(taken, wakes_who_polls)
+{
+	void *missed = NULL;
+	pthread_t thread;
+	__u64 start;
+
+	if (!variant->violations)
+		SKIP(return, "it does no harm");
+	BORROW(1, 0, LEN);
+	ASSERT_EQ(0,
+		  pthread_create(&thread, NULL, poll_for_it, &self->scope.fd));
+	usleep(50000); /* let it sleep */
+	start = now_ns();
+	ASSERT_EQ(0, variant->act(&self->what));
+	ASSERT_EQ(0, pthread_join(thread, &missed));
+	EXPECT_EQ(NULL, missed);
+	/* when its time is over it looks as well */
+	EXPECT_GT(start + PATIENCE_MS / 2 * MSEC, now_ns());
+	END(1, KSCOPE_COMPLETION_VIOLATED);
 }
 
 TEST_F(taken, is_told_if_it_does_harm)
