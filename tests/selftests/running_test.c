@@ -7,6 +7,7 @@
 
 #define LEN 4096U
 #define MANY 24U
+#define BIG (2UL << 20)
 
 FIXTURE(running)
 {
@@ -99,6 +100,25 @@ TEST_F(running, without_a_limit_all_of_them_do)
 	EXPECT_EQ(0, wait_running(self->scope.fd, MANY));
 	ASSERT_EQ(0, cancel_scope(self->scope.fd));
 	ASSERT_EQ(0, join(self->scope.fd));
+}
+
+/* There are as many lanes for these as CPUs, whatever the limit says. */
+TEST_F(running, those_that_compute_wait_for_a_cpu_although_there_are_places)
+{
+	char *mem = map_anon(BIG);
+	unsigned int i;
+	int buf;
+
+	ASSERT_NE(MAP_FAILED, mem);
+	begin(_metadata, self, MANY, KSCOPE_SCOPE_NO_HELP);
+	buf = buf_pin(self->scope.fd, mem, BIG, 0);
+	ASSERT_LT(0, buf);
+	for (i = 0; i < MANY; i++)
+		self->descs[i] = desc_crc32c(buf, 0, BIG, 0);
+	ASSERT_EQ(MANY, spawn(self->scope.fd, self->descs, MANY));
+	EXPECT_GE(sysconf(_SC_NPROCESSORS_ONLN), most_running(self));
+	EXPECT_EQ(MANY, self->q.completed);
+	munmap(mem, BIG);
 }
 
 /* Children that compute are a few to a claim elsewhere. */
