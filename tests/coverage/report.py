@@ -5,8 +5,8 @@
 usage: tests/coverage/report.py OBJECTS KNOWN REPORT
 
 OBJECTS has the compiler's .gcno files and beside them the guest's .gcda files. KNOWN lists the lines that no test can
-reach, as paragraphs: the reason, in lines that start with "#"; "FILE FUNCTION"; the source lines, indented. REPORT is
-written. Fails if a line that KNOWN does not list is unreached, and if one that it lists is not.
+reach, as paragraphs: the reason, in lines that start with "#"; "FILE FUNCTION" ("-" where the compiler gives none); the
+source lines, indented. REPORT is written. Fails if a line that KNOWN does not list is unreached, and if one that it lists is not.
 
 hooks.c, hooks.h and recount.c are left out: they are only there in builds for tests.
 """
@@ -100,7 +100,7 @@ def unreached(files):
         source = read_source(name)
         for number, line in lines.items():
             if not line.count:
-                found[name, line.function, source[number - 1].strip()].append(number)
+                found[name, line.function or "-", source[number - 1].strip()].append(number)
     return found
 
 

@@ -8,15 +8,21 @@
 #define PAGES 16
 #define HALF (PAGES / 2 * PAGE)
 
-static int do_nest(struct world *w)
+static int do_nest_as(struct world *w, unsigned int flags)
 {
 	struct kscope_scope_create arg = { .size = sizeof(arg),
 					   .capacity = 16,
-					   .max_buffers = 4 };
+					   .max_buffers = 4,
+					   .flags = flags };
 
 	w->extra[0] = step(w, CALL_CREATE, 0,
 			   xioctl(w->scope.fd, KSCOPE_IOC_SCOPE_CREATE, &arg));
 	return w->extra[0];
+}
+
+static int do_nest(struct world *w)
+{
+	return do_nest_as(w, 0);
 }
 
 /* The second half */
@@ -67,6 +73,11 @@ static void prepare_nested(struct world *w)
 	do_nest(w);
 }
 
+static void prepare_fenced(struct world *w)
+{
+	do_nest_as(w, KSCOPE_SCOPE_FENCE);
+}
+
 static void body_nest(struct world *w)
 {
 	do_nest(w);
@@ -94,6 +105,9 @@ static void verify_unpin(struct world *w)
 NESTED_TEST(nest, F_FROZEN | F_WANT_ENOMEM | F_WANT_REPLY, .body = body_nest)
 NESTED_TEST(reborrow, F_FROZEN | F_WANT_ENOMEM, .prepare = prepare_nested,
 	    .body = body_reborrow, .verify = verify_unpin)
+NESTED_TEST(reborrow_fenced, F_FROZEN | F_WANT_ENOMEM,
+	    .prepare = prepare_fenced, .body = body_reborrow,
+	    .verify = verify_unpin)
 
 /* nest, reborrow, spawn, perhaps cancel, join, end */
 static void tree(struct world *w, bool cancel)
