@@ -9,6 +9,8 @@
 
 #define TAG 77
 #define NR 24
+#define BIG (4UL << 20)
+#define KCSAN_SKIP "/sys/module/kcsan/parameters/skip_watch"
 
 FIXTURE(cancel)
 {
@@ -176,6 +178,40 @@ TEST_F(cancel, of_a_child_by_two_threads_races_with_its_end)
 	ASSERT_EQ(0, join(self->scope.fd));
 	EXPECT_EQ(self->race.round, self->scope.ring->tail);
 	TH_LOG("%u rounds, %u cancelled", self->race.round, self->cancelled);
+}
+
+/* A child that computes looks whether it was told as it goes on, and stops in time. */
+TEST_F(cancel, of_a_child_that_computes_is_heeded)
+{
+	unsigned int stopped = 0;
+	struct kscope_desc desc;
+	char *mem = map_anon(BIG);
+	bool closely;
+	int buf;
+
+	ASSERT_NE(MAP_FAILED, mem);
+	buf = buf_pin(self->scope.fd, mem, BIG, 0);
+	ASSERT_LT(0, buf);
+	desc = desc_fill(buf, 0, BIG, 1);
+	/* where races are looked for, do so closely */
+	closely = !number_write(KCSAN_SKIP, 10);
+	race_begin_for(&self->race, "of_a_child_that_computes",
+		       closely ? 6 * LOOP_MS : LOOP_MS);
+	while (race_next(&self->race)) {
+		ASSERT_EQ(1, spawn_one(self->scope.fd, desc, self->handles));
+		usleep(race_random(&self->race) % 300);
+		cancel_child(self->scope.fd, self->handles[0]);
+		ASSERT_EQ(0, reap_wait(&self->scope, &self->c));
+		if (self->c.outcome != KSCOPE_STOPPED)
+			continue;
+		EXPECT_GT(BIG, self->c.done);
+		stopped++;
+	}
+	number_write(KCSAN_SKIP, 1000);
+	EXPECT_LT(0, stopped);
+	TH_LOG("%u rounds, %u stopped", self->race.round, stopped);
+	EXPECT_EQ(0, buf_unpin(self->scope.fd, buf));
+	munmap(mem, BIG);
 }
 
 static void cancel_tagged_too(void *arg)
