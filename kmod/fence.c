@@ -5,7 +5,8 @@
  * That end is told to one guard after the other, by the task whose end it is, which nothing kills
  * any more. Each scope bounds its wait by its time of grace; but a program may have any number
  * of scopes. So all these times begin when the first guard was told, and together they are not
- * longer than the longest of them. When that was is in an object that the guards of an address
+ * longer than the longest of them, but for a moment that each scope is given after it was told,
+ * which may be when the time is over. When that was is in an object that the guards of an address
  * space share. It goes with the last one, which is before the mm can be another one.
  */
 #include <linux/hashtable.h>
@@ -16,6 +17,8 @@
 #include <linux/wait.h>
 
 #include "internal.h"
+
+#define FENCE_LEAST msecs_to_jiffies(10)
 
 /**
  * struct kscope_space - an address space with guards of scopes that have a fence
@@ -90,7 +93,7 @@ void kscope_space_put(struct kscope_space *space)
 		kfree(space);
 }
 
-/* Return: jiffies that are left of the scope's time */
+/* Return: jiffies that are left of the scope's time, or enough for those that heed a cancel */
 static unsigned long fence_left(const struct kscope_scope *scope,
 				struct kscope_space *space)
 {
@@ -100,7 +103,7 @@ static unsigned long fence_left(const struct kscope_scope *scope,
 	if (!space->ends_ns)
 		space->ends_ns = now;
 	left = space->ends_ns + scope->grace_ns - now;
-	return left > 0 ? nsecs_to_jiffies(left) + 1 : 0;
+	return left > 0 ? nsecs_to_jiffies(left) + 1 : FENCE_LEAST;
 }
 
 /* It does not keep the system from being suspended. */

@@ -100,7 +100,7 @@ static int spawn_and_reply(struct kscope_batch *batch, u64 __user *to)
 		return kscope_batch_publish(batch);
 	kscope_batch_abort(batch);
 	kscope_scope_kick(batch->scope);
-	return fault_in_safe_writeable((char __user *)to, size) ? -EFAULT : 0;
+	return fault_in_writeable((char __user *)to, size) ? -EFAULT : 0;
 }
 
 static noinline_for_stack int spawn_with_handles(struct kscope_batch *batch,
@@ -114,6 +114,7 @@ static noinline_for_stack int spawn_with_handles(struct kscope_batch *batch,
 		ret = spawn_and_reply(batch, u64_to_user_ptr(user));
 		if (ret)
 			return ret;
+		batch->now = ktime_get_ns();
 	}
 	return -EFAULT;
 }
