@@ -299,9 +299,11 @@ struct kscope_op_info {
  *
  * With KSCOPE_SCOPE_FENCE the scope is cancelled (KSCOPE_CAUSE_CLOSE) when an address space goes
  * away, by exit or exec, of which it has a buffer, and what ends it waits until no child is
- * outstanding, for @grace_ns at most. So when waitpid() returns a killed owner, no child touches
- * its memory any more, unless the grace is over or somebody else (a process that shares it, a
- * reader of its /proc files) kept the address space for longer. Readers do not wait themselves.
+ * outstanding, for @grace_ns at most. Scopes of one address space are told one after the other,
+ * and their times run from when the first was: one that is told later, when its time is used up,
+ * is waited for 10 ms. So when waitpid() returns a killed owner, no child touches its memory any
+ * more, unless that time is over or somebody else (a process that shares it, a reader of its /proc
+ * files) kept the address space for longer. Readers do not wait themselves.
  *
  * A child that was told to end and has not when @grace_ns is over is stuck: QUERY counts it, and
  * the kernel's log names it, with where its worker is. Nothing is unpinned before it ends.
